@@ -1,0 +1,42 @@
+/**
+ * The names of everything in one kernel, given once in declaration order, so that printers only look
+ * them up and the text does not depend on the order of printing.
+ */
+import type { Kernel, KernelStatement } from '../../ir/kernel/nodes.ts';
+import { visitStatements } from '../../ir/kernel/walk.ts';
+import { required } from '../../support/invariant.ts';
+import { createNamer, type Namer } from '../../support/namer.ts';
+
+export type KernelNames = {
+  /** for names of the printer's own: parameters, structs, helper functions */
+  readonly namer: Namer;
+  /** the name of a buffer, uniform, shared array, register array or variable, by its id */
+  readonly of: (id: number) => string;
+};
+
+function declaredBy(statement: KernelStatement): { readonly id: number; readonly name: string } | null {
+  switch (statement.kind) {
+    case 'let':
+    case 'var':
+    case 'for':
+      return statement.variable;
+    case 'array':
+      return statement.array;
+    default:
+      return null;
+  }
+}
+
+/** Names for all declarations of a kernel. */
+export function nameKernelParts(kernel: Kernel, namer: Namer = createNamer()): KernelNames {
+  const names = new Map<number, string>();
+  const declare = (each: { readonly id: number; readonly name: string }): void => {
+    if (!names.has(each.id)) names.set(each.id, namer.fresh(each.name));
+  };
+  [...kernel.buffers, ...kernel.uniforms, ...kernel.shared].forEach(declare);
+  visitStatements(kernel.body, (statement) => {
+    const declared = declaredBy(statement);
+    if (declared !== null) declare(declared);
+  });
+  return { namer, of: (id) => required(names.get(id), `name of part ${id} of kernel ${kernel.name}`) };
+}
