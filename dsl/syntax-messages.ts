@@ -1,0 +1,47 @@
+/** The words of syntax errors: what stood where something else was expected, in the language's terms. */
+import type { IParserErrorMessageProvider, IToken, TokenType } from 'chevrotain';
+import { keywords } from './tokens.ts';
+
+/** `found \`}\``, or the end of the file. */
+export function describeToken(token: IToken): string {
+  return token.image === '' ? 'the end of the file' : `\`${shorten(token.image)}\``;
+}
+
+function shorten(image: string): string {
+  return image.length > 40 ? `${image.slice(0, 40)}…` : image;
+}
+
+/** True for a reserved word, which cannot be a name. */
+export function isKeyword(type: TokenType): boolean {
+  return keywords.includes(type);
+}
+
+const expectedByRule: ReadonlyMap<string, string> = new Map([
+  ['item', 'a statement (`axis`, `input`, `param`, `let`, `selective`, `time_invariant`, `state` or `output`) or `}`'],
+  ['stateClause', 'a clause (`dx/dt =`, `next`, `discretize`, `order`, `reset`, `restart`, `structure`) or `}`'],
+  ['primary', 'a value'],
+  ['operator', 'an operator'],
+  ['operand', 'a value'],
+  ['file', '`layer`'],
+]);
+
+function expectedIn(ruleName: string): string {
+  return expectedByRule.get(ruleName) ?? 'something else';
+}
+
+/** A closing brace that is expected inside a block also stands for "or another statement". */
+function expectedToken(expected: TokenType, ruleName: string): string {
+  if (expected.name !== 'closeBrace') return expected.LABEL ?? expected.name;
+  return expectedIn(ruleName === 'stateItem' ? 'stateClause' : 'item');
+}
+
+/** Messages for chevrotain, whose own speak of token types and lookahead. */
+export const syntaxMessages: IParserErrorMessageProvider = {
+  buildMismatchTokenMessage: ({ expected, actual, ruleName }) =>
+    `expected ${expectedToken(expected, ruleName)}, found ${describeToken(actual)}`,
+  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected \`layer\`, found ${describeToken(firstRedundant)}`,
+  buildNoViableAltMessage: ({ actual, ruleName }) =>
+    `expected ${expectedIn(ruleName)}, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
+  buildEarlyExitMessage: ({ actual, ruleName }) =>
+    `expected ${expectedIn(ruleName)}, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
+};
