@@ -19,6 +19,8 @@ export type StatementSpelling = ExpressionSpelling & {
   readonly declaration: (variable: Variable, mutability: 'constant' | 'mutable') => string;
   /** the words before ` = start` of a counted loop: `var t`, `int t` */
   readonly loopVariable: (variable: Variable) => string;
+  /** a line before a counted loop, for languages with loop pragmas; none by default */
+  readonly loopHint?: (unroll: boolean) => string | null;
   /** whole lines, with their semicolons */
   readonly statement: (statement: SpecialStatement, print: (expression: KernelExpression) => Printed) => readonly Doc[];
 };
@@ -55,6 +57,11 @@ function printFor(statement: Extract<KernelStatement, { kind: 'for' }>, spelling
   return block(head, statement.body, spelling);
 }
 
+function loopHints(unroll: boolean, spelling: StatementSpelling): readonly Doc[] {
+  const hint = spelling.loopHint?.(unroll) ?? null;
+  return hint === null ? [] : [text(hint)];
+}
+
 function printStatement(statement: KernelStatement, spelling: StatementSpelling): readonly Doc[] {
   const print = (expression: KernelExpression): Printed => printExpression(expression, spelling);
   switch (statement.kind) {
@@ -65,7 +72,7 @@ function printStatement(statement: KernelStatement, spelling: StatementSpelling)
     case 'assign':
       return [assignmentDoc(spelling.variable(statement.variable), print(statement.value))];
     case 'for':
-      return [printFor(statement, spelling)];
+      return [...loopHints(statement.unroll, spelling), printFor(statement, spelling)];
     case 'if':
       return [printIf(statement, spelling)];
     case 'comment':
