@@ -136,6 +136,11 @@ export type AffineScanOp = {
   readonly coefficient: Coefficient;
   /** one part if real, two if complex */
   readonly drive: readonly ValueId[];
+  /**
+   * add-then-decay only: added to what is carried on, after the decay (a ⊙ current + release); the
+   * cotangent of a read-out of the state before the update. Parts as `drive`, null for none.
+   */
+  readonly release: readonly ValueId[] | null;
   /** state before and after the update of this token, by part */
   readonly previous: readonly TensorValue[];
   readonly current: readonly TensorValue[];

@@ -114,5 +114,5 @@ export function regionRoots(op: Extract<TensorOp, { kind: 'affine-scan' }>): rea
   const ofCoefficient = (coefficient: typeof op.coefficient): readonly ValueId[] =>
     coefficient.kind === 'exponent' ? [coefficient.exponent] : coefficient.parts;
   const history = op.history === null ? [] : [...ofCoefficient(op.history.coefficient), ...op.history.drive];
-  return [...ofCoefficient(op.coefficient), ...op.drive, ...op.yields.map((each) => each.value), ...history];
+  return [...ofCoefficient(op.coefficient), ...op.drive, ...(op.release ?? []), ...op.yields.map((each) => each.value), ...history];
 }
