@@ -33,12 +33,27 @@ export type ManifestDispatch = {
   readonly bindings: readonly { readonly tensor: string; readonly access: 'read' | 'write' | 'read-write' }[];
   /** bytes of workgroup memory */
   readonly sharedBytes: number;
+  /** per dimension: index of the uniform that takes the first workgroup of a window, for grids above a dispatch's limit */
+  readonly gridBase?: readonly [number | null, number | null, number | null];
+};
+
+/** One buffer that holds several tensors of an entry, where kernels would bind too many. */
+export type ManifestArena = {
+  /** as bindings name it; never the name of a tensor */
+  readonly name: string;
+  readonly storage: StorageName;
+  /** number of elements */
+  readonly length: SizeExpression;
+  /** offsets in elements */
+  readonly members: readonly { readonly tensor: string; readonly offset: SizeExpression }[];
 };
 
 export type ManifestEntry = {
   readonly name: EntryPointName;
   readonly tensors: readonly ManifestTensor[];
   readonly dispatches: readonly ManifestDispatch[];
+  /** bindings name a tensor or one of these; absent when every tensor has a buffer of its own */
+  readonly arenas?: readonly ManifestArena[];
 };
 
 /** Initial values of a parameter, evaluated in float64 at build time. */

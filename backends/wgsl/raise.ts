@@ -1,0 +1,51 @@
+/**
+ * The rewrites between Kernel IR and the WGSL printer, in order. Each takes and returns a valid
+ * kernel; what WGSL or a device cannot do at all is refused here with both numbers.
+ */
+import type { Kernel } from '../../ir/kernel/nodes.ts';
+import { ssmError } from '../../support/diagnostic.ts';
+import { sharedBytesOf } from '../manifest.ts';
+import { raiseDepth } from './raise/raise-depth.ts';
+import { raiseOperators } from './raise/raise-operators.ts';
+import { raiseShuffle } from './raise/raise-shuffle.ts';
+import { raiseVectors } from './raise/raise-vectors.ts';
+import type { WgslTarget } from './target.ts';
+
+type RaisePass = { readonly name: string; readonly run: (kernel: Kernel, target: WgslTarget) => Kernel };
+
+/** In order of running; grids and bindings are raised per plan before these. */
+export const raisePasses: readonly RaisePass[] = [
+  { name: 'raise-shuffle', run: (kernel, target) => (target.subgroups === 'at-least-32' ? kernel : raiseShuffle(kernel)) },
+  { name: 'raise-vectors', run: raiseVectors },
+  { name: 'raise-operators', run: raiseOperators },
+  { name: 'raise-depth', run: raiseDepth },
+];
+
+/** Reports storage types that WGSL lacks. */
+export function checkStorage(kernel: Kernel): void {
+  for (const buffer of kernel.buffers) {
+    if (buffer.storage === 'f32' || buffer.storage === 'i32' || buffer.storage === 'u32') continue;
+    throw ssmError('SSM5003', `tensor \`${buffer.name}\` is stored as ${buffer.storage}, which this target cannot hold`,
+      'store it as f32 for the `wgsl` target');
+  }
+}
+
+function checkLimits(kernel: Kernel, target: WgslTarget): void {
+  const shared = sharedBytesOf(kernel);
+  if (shared > target.sharedBytes) {
+    throw ssmError('SSM5001', `kernel \`${kernel.name}\` needs ${shared} B of workgroup memory; this device allows ${target.sharedBytes}`,
+      'use a smaller chunk or tile');
+  }
+  if (kernel.workgroupSize > target.invocations) {
+    throw ssmError('SSM5001', `kernel \`${kernel.name}\` needs ${kernel.workgroupSize} invocations per workgroup; this device allows ${target.invocations}`,
+      'use fewer lanes per workgroup');
+  }
+}
+
+/** A kernel that the printer can print and the target can run. */
+export function raiseKernel(kernel: Kernel, target: WgslTarget): Kernel {
+  checkStorage(kernel);
+  const raised = raisePasses.reduce((current, pass) => pass.run(current, target), kernel);
+  checkLimits(raised, target);
+  return raised;
+}

@@ -1,0 +1,134 @@
+/** How WGSL spells Kernel IR: the table for the common C-like printer. No choices are made here. */
+import { concat, text, type Doc } from '../../support/doc.ts';
+import { assertNever, invariant } from '../../support/invariant.ts';
+import type {
+  BinaryOperator, Builtin, KernelExpression, KernelType, UnaryOperator,
+} from '../../ir/kernel/nodes.ts';
+import {
+  callDoc, indexDoc, operandDoc, primary, type Printed, type SpecialExpression,
+} from '../print/expression.ts';
+import { f32Digits, integerDigits } from '../print/literal.ts';
+import type { KernelNames } from '../print/names.ts';
+import { assignmentDoc, type SpecialStatement, type StatementSpelling } from '../print/statement.ts';
+
+/** Names that the printer itself declares in a kernel. */
+export type PrinterNames = { readonly uniforms: string; readonly workgroup: string; readonly invocation: string };
+
+/** `f32`, `vec4<f32>`. */
+export function typeName(type: KernelType): string {
+  invariant(type.element !== 'f64', 'WGSL has no f64');
+  return type.width === 1 ? type.element : `vec${type.width}<${type.element}>`;
+}
+
+function scalarLiteral(value: number, element: KernelType['element']): string {
+  switch (element) {
+    case 'f32':
+      return `${f32Digits(value)}f`;
+    case 'i32':
+      return value === -(2 ** 31) ? 'i32(-2147483648)' : `${integerDigits(value, element)}i`;
+    case 'u32':
+      return `${integerDigits(value, element)}u`;
+    case 'bool':
+      return value !== 0 ? 'true' : 'false';
+    case 'f64':
+      invariant(false, 'WGSL has no f64');
+      break;
+    default:
+      return assertNever(element, 'scalarLiteral');
+  }
+}
+
+function literal(value: number, type: KernelType): string {
+  const scalar = scalarLiteral(value, type.element);
+  return type.width === 1 ? scalar : `${typeName(type)}(${scalar})`;
+}
+
+const unaryNames: Readonly<Record<UnaryOperator, string | null>> = {
+  negate: null, not: null, absolute: 'abs', floor: 'floor', 'square-root': 'sqrt',
+  exp2: 'exp2', log2: 'log2', sine: 'sin', cosine: 'cos',
+};
+
+function binaryFunction(operator: BinaryOperator): string | null {
+  if (operator === 'minimum') return 'min';
+  return operator === 'maximum' ? 'max' : null;
+}
+
+const lanes = ['x', 'y', 'z', 'w'] as const;
+
+function lane(vector: Printed, at: number): Printed {
+  const name = lanes[at];
+  invariant(name !== undefined, `lane ${at}`);
+  return { doc: concat(operandDoc(vector, 'primary'), `.${name}`), level: 'primary' };
+}
+
+function special(
+  expression: SpecialExpression, print: (operand: KernelExpression) => Printed, names: KernelNames,
+): Printed {
+  switch (expression.kind) {
+    case 'select':
+      return callDoc('select', [expression.whenFalse, expression.whenTrue, expression.condition].map(print));
+    case 'convert':
+    case 'splat':
+      return callDoc(typeName(expression.type), [print(expression.operand)]);
+    case 'bitcast':
+      return callDoc(`bitcast<${typeName(expression.type)}>`, [print(expression.operand)]);
+    case 'load':
+      invariant(expression.type.width === 1, 'vector loads are raised before printing');
+      return indexDoc(names.of(expression.buffer.id), print(expression.index));
+    case 'load-shared':
+    case 'element':
+      return indexDoc(names.of(expression.array.id), print(expression.index));
+    case 'shuffle-xor':
+      return callDoc('subgroupShuffleXor', [print(expression.operand), primary(`${expression.mask}u`)]);
+    case 'extract':
+      return lane(print(expression.operand), expression.lane);
+    case 'compose':
+      return callDoc(typeName(expression.type), expression.operands.map(print));
+    case 'horizontal-add':
+      invariant(false, 'horizontal sums are raised before printing');
+      break;
+    default:
+      return assertNever(expression, 'special');
+  }
+}
+
+function statement(
+  of: SpecialStatement, print: (expression: KernelExpression) => Printed, names: KernelNames, barriers: readonly string[],
+): readonly Doc[] {
+  switch (of.kind) {
+    case 'array':
+      return [text(`var ${names.of(of.array.id)}: array<${typeName(of.array.type)}, ${of.array.length}>;`)];
+    case 'set-element':
+    case 'store-shared':
+      return [assignmentDoc(indexDoc(names.of(of.array.id), print(of.index)).doc, print(of.value))];
+    case 'store':
+      invariant(of.value.type.width === 1, 'vector stores are raised before printing');
+      return [assignmentDoc(indexDoc(names.of(of.buffer.id), print(of.index)).doc, print(of.value))];
+    case 'barrier':
+      return barriers.map(text);
+    default:
+      return assertNever(of, 'statement');
+  }
+}
+
+/** The table for one kernel; `barriers` are the calls that a barrier of it stands for. */
+export function wgslSpelling(names: KernelNames, own: PrinterNames, barriers: readonly string[]): StatementSpelling {
+  const builtins: Readonly<Record<Builtin, string>> = {
+    'workgroup-x': `i32(${own.workgroup}.x)`,
+    'workgroup-y': `i32(${own.workgroup}.y)`,
+    'workgroup-z': `i32(${own.workgroup}.z)`,
+    invocation: `i32(${own.invocation})`,
+  };
+  return {
+    literal,
+    builtin: (name) => builtins[name],
+    variable: (of) => names.of(of.id),
+    uniform: (of) => `${own.uniforms}.${names.of(of.id)}`,
+    unaryFunction: (operator) => unaryNames[operator],
+    binaryFunction,
+    special: (expression, print) => special(expression, print, names),
+    declaration: (of, mutability) => `${mutability === 'constant' ? 'let' : 'var'} ${names.of(of.id)}`,
+    loopVariable: (of) => `var ${names.of(of.id)}`,
+    statement: (of, print) => statement(of, print, names, barriers),
+  };
+}
