@@ -39,7 +39,7 @@ export function readNpy(bytes: Uint8Array): NpyArray {
   const expected = productOf(shape) * (bytesOfDtype.get(dtype) ?? 1);
   const found = bytes.length - start - length;
   if (found !== expected) throw malformed(`the shape needs ${expected} bytes, the file has ${found}`);
-  return { dtype, shape, data: viewOf(dtype, bytes.slice(start + length).buffer) };
+  return { dtype, shape, data: viewOf(dtype, new Uint8Array(bytes.subarray(start + length)).buffer) };
 }
 
 function parseHeader(text: string): { dtype: NpyDtype; shape: readonly number[] } {

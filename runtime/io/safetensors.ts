@@ -58,7 +58,8 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   checkCoverage(entries, bytes.length - bufferStart);
   const tensors = new Map<string, SafetensorsTensor>();
   for (const { name, dtype, shape, start, end } of entries) {
-    const copy = bytes.slice(bufferStart + start, bufferStart + end);
+    // not `bytes.slice`: a Node Buffer, which is a Uint8Array, would share its memory there
+    const copy = new Uint8Array(bytes.subarray(bufferStart + start, bufferStart + end));
     tensors.set(name, { dtype, shape, data: viewOf(dtype, copy.buffer) });
   }
   return { metadata, tensors };

@@ -46,6 +46,16 @@ describe('readSafetensors', () => {
     expect(readSafetensors(shifted.subarray(3)).tensors.get('a')!.data).toEqual(Float64Array.of(3));
   });
 
+  it('copies out of a Buffer, whose slice would be a view', () => {
+    const bytes = Buffer.from(writeSafetensors({
+      metadata: new Map(),
+      tensors: new Map([['a', { dtype: 'F64' as const, shape: [1], data: Float64Array.of(3) }]]),
+    }));
+    const { data } = readSafetensors(bytes).tensors.get('a')!;
+    bytes.fill(0);
+    expect(data).toEqual(Float64Array.of(3));
+  });
+
   const refusals: [string, Uint8Array, RegExp][] = [
     ['a short file', new Uint8Array(7), /shorter than the 8 bytes/],
     ['a huge header', fileOf('{}', 0, BigInt(maximumHeaderBytes) + 1n), /at most 100000000/],

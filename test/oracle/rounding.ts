@@ -1,0 +1,82 @@
+/**
+ * Models of how a device may round: the unit roundoff of its arithmetic, the roundoff of storage,
+ * and the error its functions are allowed. The oracle computes in float64 and carries, beside each
+ * value, how far a device that keeps this model may be away from it.
+ */
+
+export type Rounding = {
+  readonly name: string;
+  /** unit roundoff of arithmetic and accumulation */
+  readonly unit: number;
+  /** unit roundoff of stored outputs beyond `unit`: 0, 2^-11 (f16) or 2^-8 (bf16) */
+  readonly storage: number;
+  /** smallest normal number: below it a device may flush to zero */
+  readonly tiny: number;
+  /** allowed absolute error of function `name` at |x| with |f(x)|, its operand being exact */
+  readonly functionError: (name: string, operandSize: number, resultSize: number) => number;
+  /** allowed error of a quotient, in unit roundoffs of the result */
+  readonly divide: number;
+};
+
+/** Errors of careful implementations, in unit roundoffs of the result (gelu: also of the operand). */
+const carefulUnits: ReadonlyMap<string, number> = new Map([
+  ['exp', 2], ['expm1', 4], ['log', 3], ['log1p', 4], ['sqrt', 2], ['sin', 4], ['cos', 4],
+  ['tanh', 6], ['sigmoid', 6], ['softplus', 6], ['silu', 8], ['gelu', 8], ['log_sigmoid', 6],
+  ['square', 1], ['phi1', 10], ['relu', 0], ['sign', 0], ['abs', 2],
+]);
+
+function carefulError(unit: number): Rounding['functionError'] {
+  return (name, operandSize, resultSize) => {
+    const relative = (carefulUnits.get(name) ?? 8) * unit * resultSize;
+    if (name === 'gelu') return relative + 4 * unit * Math.min(operandSize, 8);
+    if (name === 'sin' || name === 'cos') return relative + 2 * unit * Math.max(1, operandSize * 0.01);
+    return relative;
+  };
+}
+
+/** float64 itself: what a second float64 evaluation may differ by. */
+export const float64Rounding: Rounding = {
+  name: 'f64', unit: 2 ** -53, storage: 0, tiny: 2 ** -1022, divide: 2, functionError: carefulError(2 ** -53),
+};
+
+/** f32 arithmetic with correctly rounded operations and our own functions (CUDA, WASM, interpreter). */
+export const float32Rounding: Rounding = {
+  name: 'f32', unit: 2 ** -24, storage: 0, tiny: 2 ** -126, divide: 2, functionError: carefulError(2 ** -24),
+};
+
+/**
+ * f32 under WGSL's rules: sums and products may be rounded either way (2 units), a quotient is within
+ * 2.5 ulp, exp within 3 + 2|x| ulp (together with the rounding of its operand this is the documented
+ * 7 + 5|x|), log 3 ulp or 2^-21 absolute near 1, tanh 1e-5 absolute; the other functions are made of exp.
+ */
+export const wgslRounding: Rounding = {
+  name: 'wgsl',
+  unit: 2 ** -23,
+  storage: 0,
+  tiny: 2 ** -126,
+  divide: 2.5,
+  functionError: (name, operandSize, resultSize) => {
+    const unit = 2 ** -24;
+    const careful = 2 * carefulError(unit)(name, operandSize, resultSize);
+    const throughExp = (6 + 4 * operandSize) * unit;
+    switch (name) {
+      case 'exp': return throughExp * resultSize;
+      case 'phi1':
+      case 'expm1':
+      case 'sigmoid':
+      case 'softplus':
+      case 'log_sigmoid':
+      case 'silu': return careful + throughExp * resultSize;
+      case 'log':
+      case 'log1p': return careful + 6 * unit * resultSize + (operandSize > 0.5 && operandSize < 2 ? 2 ** -21 : 0);
+      case 'tanh': return 1e-5 + careful;
+      case 'gelu': return careful + 8 * unit * Math.min(operandSize, 8) + throughExp * Math.min(operandSize, 1);
+      default: return careful;
+    }
+  },
+};
+
+/** The same arithmetic with outputs stored in half precision; inputs must be rounded by the caller. */
+export function withStorage(rounding: Rounding, dtype: 'f16' | 'bf16'): Rounding {
+  return { ...rounding, name: `${rounding.name} ${dtype}`, storage: dtype === 'f16' ? 2 ** -11 : 2 ** -8 };
+}
