@@ -1,0 +1,297 @@
+/**
+ * Compiles Kernel IR expressions to closures over lanes. Every node owns its result lanes and fills
+ * them for the active invocations only, so that masked-off invocations never touch memory and never
+ * report. f32 results are rounded after each operation when the machine rounds (float64 arithmetic
+ * followed by one rounding is the correctly rounded f32 result for + - * / and square root).
+ */
+import { assertNever, required } from '../../support/invariant.ts';
+import { noteRead, type Lanes, type Machine, type Memory } from './interpret-machine.ts';
+import {
+  binaryFunctions, conversion, finisher, integerFunction, reinterpretation, storageRounding, unaryFunctions, type Finish,
+} from './interpret-operators.ts';
+import type { KernelExpression } from './nodes.ts';
+import { literalProblem } from './types.ts';
+
+/** Evaluates for the active invocations and returns the node's lanes. */
+export type Evaluate = () => Lanes;
+
+type Of<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { readonly kind: Kind }>;
+
+function compileUnary(expression: Of<'unary'>, machine: Machine): Evaluate {
+  const operand = compileExpression(expression.operand, machine);
+  const { element, width } = expression.type;
+  const finish = finisher(machine, element);
+  const apply = unaryFunctions[expression.operator];
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const values = operand();
+    const { active, count, size } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const invocation = active[position] ?? 0;
+        const value = apply(values[base + invocation] ?? 0);
+        result[base + invocation] = finish === null ? value : finish(value, invocation);
+      }
+    }
+    return result;
+  };
+}
+
+function compileBinary(expression: Of<'binary'>, machine: Machine): Evaluate {
+  const [left, right] = [compileExpression(expression.left, machine), compileExpression(expression.right, machine)];
+  const finish = finisher(machine, expression.type.element);
+  const apply = integerFunction(expression.operator, expression.left.type.element, machine) ?? binaryFunctions[expression.operator];
+  const result = new Float64Array(expression.type.width * machine.size);
+  return fastBinary(expression, left, right, { machine, result }) ?? (() => {
+    const [a, b] = [left(), right()];
+    const { active, count, size } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const invocation = active[position] ?? 0;
+        const at = base + invocation;
+        const value = apply(a[at] ?? 0, b[at] ?? 0, invocation);
+        result[at] = finish === null ? value : finish(value, invocation);
+      }
+    }
+    return result;
+  });
+}
+
+/** Loops of their own for f32 sums and products, which are most of what kernels compute. */
+function fastBinary({ operator, type }: Of<'binary'>, left: Evaluate, right: Evaluate, { machine, result }: { machine: Machine; result: Lanes }): Evaluate | null {
+  if (type.element !== 'f32' || machine.rounding !== 'f32' || (operator !== 'add' && operator !== 'multiply')) return null;
+  const isSum = operator === 'add';
+  return () => {
+    const [a, b] = [left(), right()];
+    const { active, count, size } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const at = base + (active[position] ?? 0);
+        const [x, y] = [a[at] ?? 0, b[at] ?? 0];
+        result[at] = Math.fround(isSum ? x + y : x * y);
+      }
+    }
+    return result;
+  };
+}
+
+function compileSelect(expression: Of<'select'>, machine: Machine): Evaluate {
+  const parts = [expression.condition, expression.whenTrue, expression.whenFalse].map((each) => compileExpression(each, machine));
+  const result = new Float64Array(expression.type.width * machine.size);
+  return () => {
+    const [condition, whenTrue, whenFalse] = parts.map((each) => each());
+    if (condition === undefined || whenTrue === undefined || whenFalse === undefined) return result;
+    forActive(machine, expression.type.width, (at) => {
+      result[at] = (condition[at] === 0 ? whenFalse[at] : whenTrue[at]) ?? 0;
+    });
+    return result;
+  };
+}
+
+/** Visits the positions of all components of the active invocations. */
+function forActive(machine: Machine, width: number, visit: (at: number, invocation: number) => void): void {
+  const { active, count, size } = machine;
+  for (let component = 0; component < width; component += 1) {
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      visit(component * size + invocation, invocation);
+    }
+  }
+}
+
+function compilePointwise(expression: Of<'convert' | 'bitcast'>, machine: Machine): Evaluate {
+  const operand = compileExpression(expression.operand, machine);
+  const change = expression.kind === 'convert'
+    ? conversion(expression.operand.type.element, expression.type.element, machine)
+    : reinterpretation(expression.operand.type.element, expression.type.element);
+  const result = new Float64Array(expression.type.width * machine.size);
+  return () => {
+    const values = operand();
+    forActive(machine, expression.type.width, (at, invocation) => {
+      result[at] = change(values[at] ?? 0, invocation);
+    });
+    return result;
+  };
+}
+
+/** The kernel's memory behind a buffer or shared array. */
+export function memoryOf(machine: Machine, of: { readonly id: number; readonly name: string }): Memory {
+  return required(machine.memories.get(of.id), `memory of ${of.name}`);
+}
+
+/** Checks first element, width and alignment of a wide access; false: nothing may be touched. */
+export function checkAccess(machine: Machine, memory: Memory, access: { index: number; width: number; aligned: boolean; invocation: number }): boolean {
+  const { index, width, aligned, invocation } = access;
+  if (aligned && index % width !== 0) machine.report('misaligned', { buffer: memory.name, index, invocation });
+  if (index >= 0 && index + width <= memory.length) return true;
+  machine.report('out-of-bounds', { buffer: memory.name, index, invocation });
+  return false;
+}
+
+function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, machine: Machine): Evaluate {
+  const indices = compileExpression(index, machine);
+  const memory = memoryOf(machine, buffer);
+  const round = storageRounding(buffer.storage, machine);
+  const isWatched = memory.written !== null || memory.log !== null;
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const where = indices();
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const first = where[invocation] ?? 0;
+      const isInside = checkAccess(machine, memory, { index: first, width, aligned, invocation });
+      for (let component = 0; component < width; component += 1) {
+        const isGood = isInside && (!isWatched || noteRead(machine, memory, first + component, invocation));
+        const value = isGood ? memory.values[first + component] ?? 0 : memory.poison;
+        result[component * size + invocation] = round === null ? value : round(value);
+      }
+    }
+    return result;
+  };
+}
+
+function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine): Evaluate {
+  const indices = compileExpression(index, machine);
+  const memory = memoryOf(machine, array);
+  const result = new Float64Array(width * machine.size);
+  const isWatched = memory.written !== null || memory.log !== null;
+  return () => {
+    const where = indices();
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const at = where[invocation] ?? 0;
+      const isInside = checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation });
+      const isGood = isInside && (!isWatched || noteRead(machine, memory, at, invocation));
+      for (let component = 0; component < width; component += 1) {
+        result[component * size + invocation] = isGood ? memory.values[at * width + component] ?? 0 : memory.poison;
+      }
+    }
+    return result;
+  };
+}
+
+function compileElement({ array, index, type: { width } }: Of<'element'>, machine: Machine): Evaluate {
+  const indices = compileExpression(index, machine);
+  const memory = required(machine.arrays.get(array.id), `array ${array.name}`);
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const where = indices();
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const at = where[invocation] ?? 0;
+      let isGood = checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation });
+      if (isGood && memory.written !== null && memory.written[at * size + invocation] === 0) {
+        machine.report('uninitialised', { buffer: memory.name, index: at, invocation });
+        isGood = false;
+      }
+      for (let component = 0; component < width; component += 1) {
+        result[component * size + invocation] = isGood ? memory.values[(at * width + component) * size + invocation] ?? 0 : memory.poison;
+      }
+    }
+    return result;
+  };
+}
+
+function compileShuffle({ operand, mask, type: { width } }: Of<'shuffle-xor'>, machine: Machine): Evaluate {
+  const values = compileExpression(operand, machine);
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const from = values();
+    if (machine.count !== machine.size) machine.report('divergent-shuffle');
+    forActive(machine, width, (at, invocation) => {
+      result[at] = from[at - invocation + (invocation ^ mask)] ?? NaN;
+    });
+    return result;
+  };
+}
+
+function compileVector(expression: Of<'splat' | 'extract' | 'horizontal-add'>, machine: Machine): Evaluate {
+  const operand = compileExpression(expression.operand, machine);
+  const { size } = machine;
+  const { width } = expression.type;
+  const result = new Float64Array(width * size);
+  if (expression.kind === 'horizontal-add') return compileHorizontalAdd(expression, operand, machine);
+  const offset = expression.kind === 'extract' ? expression.lane * size : 0;
+  return () => {
+    const values = operand();
+    forActive(machine, width, (at, invocation) => {
+      result[at] = values[offset + invocation] ?? 0;
+    });
+    return result;
+  };
+}
+
+function compileHorizontalAdd({ operand: { type: { element, width } } }: Of<'horizontal-add'>, operand: Evaluate, machine: Machine): Evaluate {
+  const { size } = machine;
+  const result = new Float64Array(size);
+  const finish: Finish = finisher(machine, element) ?? ((value) => value);
+  return () => {
+    const values = operand();
+    forActive(machine, 1, (invocation) => {
+      const sum = (first: number, second: number): number =>
+        finish((values[first * size + invocation] ?? 0) + (values[second * size + invocation] ?? 0), invocation);
+      result[invocation] = width === 2 ? sum(0, 1) : finish(sum(0, 2) + sum(1, 3), invocation);
+    });
+    return result;
+  };
+}
+
+function compileCompose({ operands, type: { width } }: Of<'compose'>, machine: Machine): Evaluate {
+  const parts = operands.map((each) => compileExpression(each, machine));
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    parts.forEach((part, component) => {
+      const values = part();
+      forActive(machine, 1, (invocation) => {
+        result[component * machine.size + invocation] = values[invocation] ?? 0;
+      });
+    });
+    return result;
+  };
+}
+
+function compileLiteral({ value, type }: Of<'literal'>, machine: Machine): Evaluate {
+  if (literalProblem(value, type) !== null) machine.report('non-finite-literal');
+  const isRounded = type.element === 'f32' && machine.rounding === 'f32';
+  const lanes = new Float64Array(type.width * machine.size).fill(isRounded ? Math.fround(value) : value);
+  return () => lanes;
+}
+
+/** A closure that evaluates the expression for the active invocations. */
+export function compileExpression(expression: KernelExpression, machine: Machine): Evaluate {
+  switch (expression.kind) {
+    case 'literal':
+      return compileLiteral(expression, machine);
+    case 'variable': {
+      const lanes = required(machine.variables.get(expression.variable.id), `variable ${expression.variable.name}`);
+      return () => lanes;
+    }
+    case 'builtin': {
+      const lanes = machine.builtins[builtinNumbers[expression.builtin]];
+      return () => lanes;
+    }
+    case 'uniform': {
+      const lanes = new Float64Array(machine.size).fill(machine.uniformValue(expression.uniform));
+      return () => lanes;
+    }
+    case 'unary': return compileUnary(expression, machine);
+    case 'binary': return compileBinary(expression, machine);
+    case 'select': return compileSelect(expression, machine);
+    case 'convert':
+    case 'bitcast': return compilePointwise(expression, machine);
+    case 'load': return compileLoad(expression, machine);
+    case 'load-shared': return compileLoadShared(expression, machine);
+    case 'element': return compileElement(expression, machine);
+    case 'shuffle-xor': return compileShuffle(expression, machine);
+    case 'splat':
+    case 'extract':
+    case 'horizontal-add': return compileVector(expression, machine);
+    case 'compose': return compileCompose(expression, machine);
+    default: return assertNever(expression, 'compileExpression');
+  }
+}
+
+const builtinNumbers = { 'workgroup-x': 0, 'workgroup-y': 1, 'workgroup-z': 2, 'invocation': 3 } as const;

@@ -1,0 +1,210 @@
+/**
+ * Compiles Kernel IR statements to closures that run a whole workgroup in lockstep. `if` and `for`
+ * narrow the list of active invocations; a barrier needs everybody and starts a new epoch of the
+ * race detector.
+ */
+import { assertNever, required } from '../../support/invariant.ts';
+import { checkAccess, compileExpression, memoryOf } from './interpret-expressions.ts';
+import { enterStatement, noteWrite, type Lanes, type Machine } from './interpret-machine.ts';
+import { storageRounding } from './interpret-operators.ts';
+import type { KernelStatement, Variable } from './nodes.ts';
+
+type Run = () => void;
+type Of<Kind extends KernelStatement['kind']> = Extract<KernelStatement, { readonly kind: Kind }>;
+
+function lanesOf(variable: Variable, machine: Machine): Lanes {
+  const known = machine.variables.get(variable.id);
+  if (known !== undefined) return known;
+  const lanes = new Float64Array(variable.type.width * machine.size);
+  machine.variables.set(variable.id, lanes);
+  return lanes;
+}
+
+/** Copies the active invocations' values. */
+function copyActive(machine: Machine, from: Lanes, to: Lanes): void {
+  const { active, count, size } = machine;
+  for (let base = 0; base < to.length; base += size) {
+    for (let position = 0; position < count; position += 1) {
+      const at = base + (active[position] ?? 0);
+      to[at] = from[at] ?? 0;
+    }
+  }
+}
+
+function compileBinding(statement: Of<'let' | 'var' | 'assign'>, machine: Machine): Run {
+  const value = compileExpression(statement.value, machine);
+  const lanes = lanesOf(statement.variable, machine);
+  return () => copyActive(machine, value(), lanes);
+}
+
+function compileArray({ array }: Of<'array'>, machine: Machine): Run {
+  const { length, type, name } = array;
+  const isFloat = type.element === 'f32' || type.element === 'f64';
+  const written = new Uint8Array(length * machine.size);
+  const values = new Float64Array(length * type.width * machine.size);
+  machine.arrays.set(array.id, { name, length, values, written, log: null, poison: isFloat ? NaN : 0 });
+  return () => {
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      for (let at = active[position] ?? 0; at < written.length; at += size) written[at] = 0;
+    }
+  };
+}
+
+function compileSetElement({ array, index, value }: Of<'set-element'>, machine: Machine): Run {
+  const [indices, values] = [compileExpression(index, machine), compileExpression(value, machine)];
+  const memory = required(machine.arrays.get(array.id), `array ${array.name}`);
+  const { width } = array.type;
+  return () => {
+    const [where, from] = [indices(), values()];
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const at = where[invocation] ?? 0;
+      if (!checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation })) continue;
+      if (memory.written !== null) memory.written[at * size + invocation] = 1;
+      for (let component = 0; component < width; component += 1) {
+        memory.values[(at * width + component) * size + invocation] = from[component * size + invocation] ?? 0;
+      }
+    }
+  };
+}
+
+function compileStore({ buffer, index, value, aligned }: Of<'store'>, machine: Machine): Run {
+  const [indices, values] = [compileExpression(index, machine), compileExpression(value, machine)];
+  const memory = memoryOf(machine, buffer);
+  const round = storageRounding(buffer.storage, machine);
+  const { width } = value.type;
+  return () => {
+    const [where, from] = [indices(), values()];
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const first = where[invocation] ?? 0;
+      if (!checkAccess(machine, memory, { index: first, width, aligned, invocation })) continue;
+      for (let component = 0; component < width; component += 1) {
+        const stored = from[component * size + invocation] ?? 0;
+        const rounded = round === null ? stored : round(stored);
+        if (rounded !== stored && (buffer.storage === 'i8' || buffer.storage === 'u8')) {
+          machine.report('integer-overflow', { buffer: memory.name, index: first + component, invocation });
+        }
+        noteWrite(machine, memory, first + component, invocation);
+        memory.values[first + component] = rounded;
+      }
+    }
+  };
+}
+
+function compileStoreShared({ array, index, value }: Of<'store-shared'>, machine: Machine): Run {
+  const [indices, values] = [compileExpression(index, machine), compileExpression(value, machine)];
+  const memory = memoryOf(machine, array);
+  const { width } = array.type;
+  return () => {
+    const [where, from] = [indices(), values()];
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const at = where[invocation] ?? 0;
+      if (!checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation })) continue;
+      noteWrite(machine, memory, at, invocation);
+      for (let component = 0; component < width; component += 1) {
+        memory.values[at * width + component] = from[component * size + invocation] ?? 0;
+      }
+    }
+  };
+}
+
+/** Runs `body` with another list of active invocations and restores the present one. */
+function withActive(machine: Machine, active: Int32Array, count: number, body: Run): void {
+  if (count === 0) return;
+  const [outer, outerCount] = [machine.active, machine.count];
+  machine.active = active;
+  machine.count = count;
+  body();
+  machine.active = outer;
+  machine.count = outerCount;
+}
+
+/** Writes the active invocations that satisfy the test into `into`, in order; returns how many. */
+function filterActive(machine: Machine, into: Int32Array, test: (invocation: number) => boolean): number {
+  let kept = 0;
+  for (let position = 0; position < machine.count; position += 1) {
+    const invocation = machine.active[position] ?? 0;
+    if (test(invocation)) into[kept++] = invocation;
+  }
+  return kept;
+}
+
+function compileIf({ condition, whenTrue, whenFalse }: Of<'if'>, machine: Machine): Run {
+  const test = compileExpression(condition, machine);
+  const [onTrue, onFalse] = [compileBody(whenTrue, machine), compileBody(whenFalse, machine)];
+  const [yes, no] = [new Int32Array(machine.size), new Int32Array(machine.size)];
+  return () => {
+    const flags = test();
+    const trueCount = filterActive(machine, yes, (invocation) => flags[invocation] !== 0);
+    const falseCount = filterActive(machine, no, (invocation) => flags[invocation] === 0);
+    withActive(machine, yes, trueCount, onTrue);
+    withActive(machine, no, falseCount, onFalse);
+  };
+}
+
+function compileFor(statement: Of<'for'>, machine: Machine): Run {
+  const index = lanesOf(statement.variable, machine);
+  const [start, end] = [compileExpression(statement.start, machine), compileExpression(statement.end, machine)];
+  const body = compileBody(statement.body, machine);
+  const running = new Int32Array(machine.size);
+  const limits = new Float64Array(machine.size);
+  return () => {
+    copyActive(machine, end(), limits);
+    copyActive(machine, start(), index);
+    const isRunning = (invocation: number): boolean => (index[invocation] ?? 0) < (limits[invocation] ?? 0);
+    let count = filterActive(machine, running, isRunning);
+    while (count > 0) {
+      withActive(machine, running, count, () => {
+        body();
+        enterStatement(machine, statement);
+        for (let position = 0; position < machine.count; position += 1) {
+          const invocation = running[position] ?? 0;
+          index[invocation] = (index[invocation] ?? 0) + statement.step;
+        }
+        count = filterActive(machine, running, isRunning);
+      });
+    }
+  };
+}
+
+function compileBarrier(machine: Machine): Run {
+  return () => {
+    if (machine.count !== machine.size) machine.report('divergent-barrier');
+    machine.epoch += 1;
+  };
+}
+
+function compileStatement(statement: KernelStatement, machine: Machine): Run {
+  machine.statement = statement;
+  switch (statement.kind) {
+    case 'let':
+    case 'var':
+    case 'assign': return compileBinding(statement, machine);
+    case 'array': return compileArray(statement, machine);
+    case 'set-element': return compileSetElement(statement, machine);
+    case 'store': return compileStore(statement, machine);
+    case 'store-shared': return compileStoreShared(statement, machine);
+    case 'for': return compileFor(statement, machine);
+    case 'if': return compileIf(statement, machine);
+    case 'barrier': return compileBarrier(machine);
+    case 'comment': return () => {};
+    default: return assertNever(statement, 'compileStatement');
+  }
+}
+
+/** A closure that runs the statements for the active invocations. */
+export function compileBody(body: readonly KernelStatement[], machine: Machine): Run {
+  const steps = body.filter((each) => each.kind !== 'comment').map((statement) => ({ statement, run: compileStatement(statement, machine) }));
+  return () => {
+    for (const { statement, run } of steps) {
+      enterStatement(machine, statement);
+      run();
+    }
+  };
+}
