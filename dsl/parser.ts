@@ -80,7 +80,7 @@ class LayerParser extends EmbeddedActionsParser {
   }
 
   /** Inserted tokens would stand nowhere in the text. */
-  canTokenTypeBeInsertedInRecovery(): boolean {
+  override canTokenTypeBeInsertedInRecovery(): boolean {
     return false;
   }
 

@@ -1,0 +1,139 @@
+/**
+ * What one elaboration carries: the layer being built, the scope of names of each (inlined) layer,
+ * and the reporter. Mutable while it runs, thrown away afterwards.
+ */
+import type { LayerSyntax, Name } from '../ast.ts';
+import type { AxisSpec, BodySpec, InputSpec, OutputSpec, ParamSpec, SpecExpression } from '../spec.ts';
+import { makeDiagnostic } from '../../support/diagnostic.ts';
+import type { Diagnostic, Label } from '../../support/diagnostic.ts';
+import type { SourceFile, Span } from '../../support/source.ts';
+import { suggestName } from '../../support/suggest-name.ts';
+
+/** An axis as one layer sees it: its name here stands for `path` in the whole. */
+export type AxisEntry = { readonly path: string; readonly size: number; readonly span: Span };
+
+/** A value, or null after a mistake that has been reported already. */
+export type Checked = SpecExpression | null;
+
+/** What a name stands for. */
+export type SymbolEntry =
+  | {
+      readonly kind: 'value';
+      readonly what: 'input' | 'parameter' | 'let' | 'state';
+      readonly span: Span;
+      readonly value: Checked;
+      /** for a state: its value before the update */
+      readonly previous: Checked;
+    }
+  | { readonly kind: 'instance'; readonly span: Span; readonly layer: string; readonly outputs: ReadonlyMap<string, Checked> };
+
+/** Names of one layer, or of one application of it. */
+export type Scope = {
+  readonly layer: LayerSyntax;
+  /** '' or `block.`: put before what the layer declares */
+  readonly prefix: string;
+  readonly axes: Map<string, AxisEntry>;
+  readonly symbols: Map<string, SymbolEntry>;
+  readonly outputs: Map<string, Checked>;
+  readonly used: Set<string>;
+  /** every name that the layer declares anywhere, for "used before its declaration" */
+  readonly declared: ReadonlyMap<string, Span>;
+  /** names of the layers being applied, outermost first */
+  readonly stack: readonly string[];
+  /** where the layer is applied; null for the outermost */
+  readonly appliedAt: Span | null;
+};
+
+/** One run: what has been built so far. */
+export type Elaboration = {
+  readonly file: SourceFile;
+  readonly layers: ReadonlyMap<string, LayerSyntax>;
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly sizesUsed: Set<string>;
+  readonly axes: Map<string, AxisSpec>;
+  readonly inputs: InputSpec[];
+  readonly outputs: OutputSpec[];
+  readonly params: ParamSpec[];
+  readonly body: BodySpec[];
+  /** values of lets by path, to find why something varies with time */
+  readonly lets: Map<string, SpecExpression>;
+  /** paths given out, so that made names cannot clash */
+  readonly paths: Set<string>;
+  readonly problems: Diagnostic[];
+  readonly seen: Set<string>;
+  applications: number;
+};
+
+/** Where a complaint is made. */
+export type Place = { readonly run: Elaboration; readonly scope: Scope };
+
+/** The parts of a complaint; `label` stands under the marked text. */
+export type Complaint = Pick<Diagnostic, 'code' | 'message'> & {
+  readonly span: Span;
+  readonly label: string;
+  readonly notes?: readonly string[];
+  readonly help?: string | null;
+  readonly secondary?: readonly { readonly span: Span; readonly text: string }[];
+  readonly severity?: Diagnostic['severity'];
+};
+
+/** Records a complaint once. Returns null, the value of what could not be checked. */
+export function complain(place: Place, complaint: Complaint): null {
+  const { run, scope } = place;
+  const key = `${complaint.code} ${complaint.span.start} ${complaint.span.end} ${complaint.message}`;
+  if (run.seen.has(key) || run.problems.length >= problemLimit) return null;
+  run.seen.add(key);
+  const labels: Label[] = (complaint.secondary ?? []).map((each) => ({ file: run.file, ...each }));
+  if (scope.appliedAt !== null) labels.push({ file: run.file, span: scope.appliedAt, text: `\`${scope.layer.name.text}\` is applied here` });
+  run.problems.push(makeDiagnostic({
+    code: complaint.code,
+    message: complaint.message,
+    severity: complaint.severity ?? 'error',
+    primary: { file: run.file, span: complaint.span, text: complaint.label },
+    secondary: labels,
+    notes: complaint.notes ?? [],
+    help: complaint.help ?? null,
+  }));
+  return null;
+}
+
+/** Enough to keep errors when warnings come first; what is shown is cut later. */
+const problemLimit = 1000;
+
+/** `did you mean …` among the candidates, or the fallback. Silent when there are many problems. */
+export function didYouMean(place: Place, name: string, candidates: Iterable<string>, otherwise: string | null): string | null {
+  if (place.run.problems.length > 20) return otherwise;
+  const found = suggestName(name, candidates);
+  return found === null ? otherwise : `write \`${found}\``;
+}
+
+/** A path that nobody has: `stem`, or `stem.2`, `stem.3`, … (no declared name begins with a digit). */
+export function freshPath(run: Elaboration, stem: string): string {
+  let path = stem;
+  for (let count = 2; run.paths.has(path); count++) path = `${stem}.${count}`;
+  run.paths.add(path);
+  return path;
+}
+
+/** Names that the language gives meaning to; nobody may declare them. */
+export const builtInNames: ReadonlySet<string> = new Set(['pi', 'length', 'position', 'time', 'batch']);
+
+/** Reports a name that is taken. True if it is free. */
+export function checkFree(place: Place, name: Name): boolean {
+  if (builtInNames.has(name.text)) {
+    complain(place, {
+      code: 'SSM2002', span: name.span, message: `\`${name.text}\` is a name of the language`,
+      label: 'cannot be declared', help: 'choose another name',
+    });
+    return false;
+  }
+  const earlier = place.scope.axes.get(name.text)?.span ?? place.scope.symbols.get(name.text)?.span;
+  if (earlier === undefined) return true;
+  complain(place, {
+    code: 'SSM2002', span: name.span, message: `\`${name.text}\` is declared twice`, label: 'declared again here',
+    secondary: [{ span: earlier, text: 'first declared here' }],
+    notes: ['axes and values share one set of names, since the name of an axis is also the number of its entries'],
+    help: 'choose another name',
+  });
+  return false;
+}
