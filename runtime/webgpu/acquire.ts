@@ -1,0 +1,51 @@
+/** Opens a GPUDevice of its own with the limits and features that layers profit from. */
+import type { Manifest } from '../../backends/artifact.ts';
+import { ssmError } from '../../support/diagnostic.ts';
+import type { ExecutionDevice } from '../device.ts';
+import { deviceOver, type WebGpuOptions } from './device.ts';
+import { firstLine } from './session.ts';
+
+export type AcquireOptions = WebGpuOptions & {
+  readonly powerPreference?: GPUPowerPreference;
+};
+
+/** Limits that are asked for at the adapter's maximum. */
+const raisedLimits = [
+  'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX',
+] as const;
+
+const usefulFeatures = ['subgroups', 'timestamp-query', 'shader-f16'] as const;
+
+/** What the user's own `requestDevice` must ask for so that the layer runs. */
+export function requiredFor(manifest: Manifest): GPUDeviceDescriptor {
+  const limits = Object.entries(manifest.requiredLimits).filter(([name]) => name !== 'subgroupMinSize');
+  return {
+    requiredLimits: Object.fromEntries(limits),
+    requiredFeatures: manifest.requiredFeatures.map((each) => each as GPUFeatureName),
+  };
+}
+
+/** Requests an adapter and a device and owns both; `release` runs after dispose. */
+export async function acquireFrom(gpu: GPU, options: AcquireOptions, release: () => void): Promise<ExecutionDevice> {
+  if (typeof gpu !== 'object' || gpu === null || typeof gpu.requestAdapter !== 'function') {
+    throw ssmError('SSM6002', 'there is no WebGPU here', 'pass `navigator.gpu`, or use another target');
+  }
+  const wanted = options.powerPreference;
+  const adapter = await gpu.requestAdapter(wanted === undefined ? {} : { powerPreference: wanted });
+  if (adapter === null) throw ssmError('SSM6002', 'WebGPU found no adapter', 'install a Vulkan driver, or use the target `wasm`');
+  const requiredLimits = Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]]));
+  const requiredFeatures = usefulFeatures.filter((each) => adapter.features.has(each));
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({ label: 'ssm', requiredLimits, requiredFeatures });
+  } catch (error) {
+    throw ssmError('SSM6002', `the adapter gave no device: ${firstLine(String(error))}`);
+  }
+  return deviceOver(device, 'owned', options, release);
+}
+
+/** Opens a device on `navigator.gpu` or the like, destroyed at dispose. */
+export function acquire(gpu: GPU, options: AcquireOptions = {}): Promise<ExecutionDevice> {
+  return acquireFrom(gpu, options, () => undefined);
+}

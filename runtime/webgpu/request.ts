@@ -1,0 +1,152 @@
+/**
+ * Checks a run request against the manifest before anything reaches the device: native WebGPU
+ * addons abort the process on bad arguments, and out-of-bounds accesses are silent.
+ */
+import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
+import { ssmError } from '../../support/diagnostic.ts';
+import { evaluateSize, type RunSizes } from '../../support/size.ts';
+import type { DeviceTensor, RunRequest, TensorData } from '../device.ts';
+import { bytesForPeople } from './format.ts';
+import type { Session } from './session.ts';
+import { bytesPerElement, checkData } from './storage.ts';
+import { isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
+
+/** A tensor with its size in this run. */
+export type SizedTensor = { readonly tensor: ManifestTensor; readonly length: number };
+
+/** A request that has been checked. */
+export type CheckedRequest = {
+  readonly entry: ManifestEntry;
+  readonly sizes: RunSizes;
+  readonly given: ReadonlyMap<string, TensorData | WebGpuTensor>;
+  readonly into: ReadonlyMap<string, WebGpuTensor>;
+  readonly inputs: readonly SizedTensor[];
+  readonly results: readonly SizedTensor[];
+  readonly scratch: readonly SizedTensor[];
+};
+
+/** Largest element count that i32 indices reach. */
+const maximumElements = 2 ** 31 - 1;
+
+/** What the caller brings, gets back, or never sees. */
+export function directionOf(tensor: ManifestTensor, entry: EntryPointName): 'given' | 'result' | 'scratch' {
+  switch (tensor.role) {
+    case 'output':
+    case 'final':
+    case 'gradient':
+      return 'result';
+    case 'saved':
+      return entry === 'backward' ? 'given' : 'result';
+    case 'scratch':
+      return 'scratch';
+    default:
+      return 'given';
+  }
+}
+
+function checkSizes(sizes: RunSizes): RunSizes {
+  for (const name of ['batch', 'length'] as const) {
+    const value: unknown = (sizes as Readonly<Record<string, unknown>> | undefined)?.[name];
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+      throw ssmError('SSM6004', `\`sizes.${name}\` must be a non-negative integer, found ${String(value)}`);
+    }
+  }
+  return { batch: sizes.batch, length: sizes.length };
+}
+
+/** Elements of a tensor in this run; throws SSM5002 or SSM5001 when they are too many. */
+function checkedLength(session: Session, name: string, length: number, bytesEach: number): number {
+  if (length > maximumElements) {
+    throw ssmError('SSM5002', `\`${name}\` has ${length} elements; kernels index at most ${maximumElements}`, 'use a smaller batch');
+  }
+  const limit = Math.min(session.device.limits.maxStorageBufferBindingSize, session.device.limits.maxBufferSize);
+  if (length * bytesEach > limit) {
+    throw ssmError('SSM5001', `\`${name}\` needs ${bytesForPeople(length * bytesEach)}; this device binds at most ${bytesForPeople(limit)}`,
+      'use a smaller batch, or open the device with the adapter\'s limits');
+  }
+  return length;
+}
+
+function checkGiven(value: unknown, sized: SizedTensor, session: Session, where: string): TensorData | WebGpuTensor {
+  const { storage } = sized.tensor;
+  const name = `${where}.${sized.tensor.name}`;
+  if (!isWebGpuTensor(value)) {
+    checkData(value, storage, sized.length, name);
+    return value;
+  }
+  if (value.session !== session) throw ssmError('SSM6004', `\`${name}\` lives on another device`);
+  value.buffer();
+  if (value.storage !== storage) throw ssmError('SSM6004', `\`${name}\` must be ${storage}, found ${value.storage}`);
+  if (value.length !== sized.length) throw ssmError('SSM6004', `\`${name}\` needs ${sized.length} numbers, found ${value.length}`);
+  return value;
+}
+
+function checkNames(names: Iterable<string>, allowed: readonly SizedTensor[], entry: string, where: string): void {
+  const known = new Set(allowed.map((each) => each.tensor.name));
+  for (const name of names) {
+    if (!known.has(name)) {
+      throw ssmError('SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`, `it takes ${[...known].map((each) => `\`${each}\``).join(', ')}`);
+    }
+  }
+}
+
+function checkAliasing(given: ReadonlyMap<string, TensorData | WebGpuTensor>, into: ReadonlyMap<string, WebGpuTensor>): void {
+  const seen = new Set<unknown>([...given.values()].filter(isWebGpuTensor));
+  for (const [name, tensor] of into) {
+    if (seen.has(tensor)) throw ssmError('SSM6004', `\`into.${name}\` is also used for another tensor of the run`, 'write into a tensor of its own');
+    seen.add(tensor);
+  }
+}
+
+function checkInto(
+  into: ReadonlyMap<string, DeviceTensor>, results: readonly SizedTensor[], session: Session,
+): ReadonlyMap<string, WebGpuTensor> {
+  const checked = new Map<string, WebGpuTensor>();
+  for (const sized of results) {
+    const target = into.get(sized.tensor.name);
+    if (target === undefined) continue;
+    if (!isWebGpuTensor(target)) throw ssmError('SSM6004', `\`into.${sized.tensor.name}\` is not a tensor of this device`);
+    checkGiven(target, sized, session, 'into');
+    checked.set(sized.tensor.name, target);
+  }
+  return checked;
+}
+
+function sizedTensors(session: Session, entry: ManifestEntry, sizes: RunSizes): readonly SizedTensor[] {
+  return entry.tensors.map((tensor) => {
+    const length = tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), 1);
+    return { tensor, length: checkedLength(session, tensor.name, length, bytesPerElement(tensor.storage)) };
+  });
+}
+
+/** Throws SSM6004, SSM6003, SSM5001 or SSM5002, or returns the request in checked form. */
+export function checkRequest(session: Session, manifest: Manifest, request: RunRequest): CheckedRequest {
+  session.check();
+  if (typeof request !== 'object' || request === null) throw ssmError('SSM6004', 'a run needs a request object');
+  const entry = manifest.entries.find((each) => each.name === request.entry);
+  if (entry === undefined) {
+    throw ssmError('SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
+      `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`);
+  }
+  const sizes = checkSizes(request.sizes);
+  const all = sizedTensors(session, entry, sizes);
+  for (const arena of entry.arenas ?? []) {
+    checkedLength(session, arena.name, evaluateSize(arena.length, sizes), bytesPerElement(arena.storage));
+  }
+  const byDirection = (direction: ReturnType<typeof directionOf>): readonly SizedTensor[] =>
+    all.filter((each) => directionOf(each.tensor, entry.name) === direction);
+  const [inputs, results, scratch] = [byDirection('given'), byDirection('result'), byDirection('scratch')];
+  if (!(request.tensors instanceof Map)) throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
+  if (request.into !== undefined && !(request.into instanceof Map)) throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
+  checkNames(request.tensors.keys(), inputs, entry.name, 'tensors');
+  checkNames(request.into?.keys() ?? [], results, entry.name, 'into');
+  const given = new Map<string, TensorData | WebGpuTensor>();
+  for (const sized of inputs) {
+    const value: unknown = request.tensors.get(sized.tensor.name);
+    if (value === undefined) throw ssmError('SSM6004', `entry \`${entry.name}\` needs the tensor \`${sized.tensor.name}\``);
+    given.set(sized.tensor.name, checkGiven(value, sized, session, 'tensors'));
+  }
+  const into = checkInto(request.into ?? new Map(), results, session);
+  checkAliasing(given, into);
+  return { entry, sizes, given, into, inputs, results, scratch };
+}

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { emitWgsl } from '../../backends/wgsl/index.ts';
+import type { ManifestHeader } from '../../backends/manifest.ts';
+import type { Plan } from '../../ir/plan.ts';
+import type { DeviceTensor, ExecutionDevice, TensorData } from '../../runtime/device.ts';
+import { fromDevice } from '../../runtime/webgpu/index.ts';
+import type { RunSizes } from '../../support/size.ts';
+import { manyBuffers, manyOperators, reverseTiles, sequentialScan, shuffleReduction, vectorAdd } from '../support/kernels.ts';
+import { openTestDevice, openTestGpu, skipReason } from '../support/webgpu.ts';
+
+const header: ManifestHeader = {
+  layer: 'Test', compiler: 'statefuse test', contentHash: '0', mode: 'recurrent', axes: [], parameters: [], decisions: [],
+};
+
+const present = (await openTestGpu()) !== null;
+
+/** Numbers in [-2, 2) from a fixed generator, exact in f32. */
+function numbers(count: number, seed = 1): Float32Array {
+  let state = seed;
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 16) / 16384 - 2;
+  });
+}
+
+function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length);
+  return Array.from(expected).reduce((most, each, at) => {
+    const difference = Math.abs(each - (actual[at] ?? NaN));
+    return Number.isNaN(difference) ? Infinity : Math.max(most, difference);
+  }, 0);
+}
+
+describe.skipIf(!present)(`kernels on WebGPU ${present ? '' : skipReason}`, () => {
+  let gpu: GPUDevice;
+  let device: ExecutionDevice;
+  beforeAll(async () => {
+    gpu = (await openTestDevice())!;
+    device = fromDevice(gpu);
+  });
+  afterAll(async () => {
+    await device?.[Symbol.asyncDispose]();
+    gpu?.destroy();
+  });
+
+  async function run(plan: Plan, sizes: RunSizes, tensors: Record<string, TensorData | DeviceTensor>): Promise<Map<string, TensorData>> {
+    using layer = await device.prepare(emitWgsl([plan], header));
+    const result = await layer.run({ entry: 'forward', sizes, tensors: new Map(Object.entries(tensors)) });
+    const read = new Map<string, TensorData>();
+    for (const [name, tensor] of result.tensors) {
+      read.set(name, await tensor.read());
+      tensor[Symbol.dispose]();
+    }
+    expect(result.timing.milliseconds).toBeGreaterThanOrEqual(0);
+    return read;
+  }
+
+  it('adds vectors of awkward lengths', async () => {
+    for (const length of [1, 63, 64, 65, 1000]) {
+      const u = numbers(3 * length);
+      const read = await run(vectorAdd(), { batch: 3, length }, { u, scale: Float32Array.of(0.5) });
+      expect(largestDifference(read.get('y')!, u.map((each) => each * 1.5))).toBe(0);
+    }
+  });
+
+  it('exchanges through workgroup memory', async () => {
+    const u = numbers(256);
+    const read = await run(reverseTiles(), { batch: 2, length: 128 }, { u });
+    const expected = u.map((_, at) => u[at - (at % 64) + 63 - (at % 64)]!);
+    expect(largestDifference(read.get('y')!, expected)).toBe(0);
+  });
+
+  it('reduces across lanes with an odd number of exchanges per round', async () => {
+    const u = numbers(4 * 7 * 32, 5);
+    const read = await run(shuffleReduction(7), { batch: 4, length: 1 }, { u });
+    const expected = Array.from({ length: 28 }, (_, row) => u.slice(row * 32, row * 32 + 32).reduce((sum, each) => sum + each, 0));
+    expect(largestDifference(read.get('y')!, expected)).toBeLessThan(1e-5);
+  });
+
+  it('scans with carried state', async () => {
+    const [batch, length] = [3, 37];
+    const u = numbers(batch * length);
+    const a = Float32Array.of(0.5, 0.25, -0.5, 0.75);
+    const initial = numbers(batch * 4, 9);
+    const read = await run(sequentialScan(), { batch, length }, { u, a, 'x.initial': initial });
+    const y: number[] = [];
+    const final: number[] = [];
+    for (let b = 0; b < batch; b++) {
+      const x = Array.from(initial.slice(b * 4, b * 4 + 4));
+      for (let t = 0; t < length; t++) {
+        for (let n = 0; n < 4; n++) x[n] = a[n]! * x[n]! + u[b * length + t]!;
+        y.push(x.reduce((sum, each) => sum + each, 0));
+      }
+      final.push(...x);
+    }
+    expect(largestDifference(read.get('y')!, y)).toBeLessThan(1e-5);
+    expect(largestDifference(read.get('x.final')!, final)).toBeLessThan(1e-5);
+  });
+
+  it('computes every operator', async () => {
+    const { plan, expected } = manyOperators();
+    const u = numbers(4 * 20, 3);
+    const read = await run(plan, { batch: 4, length: 5 }, { u });
+    expect(largestDifference(read.get('y')!, expected(Array.from(u)))).toBeLessThan(1e-5);
+  });
+
+  it('runs kernels with more than 8 storage buffers on default limits', async () => {
+    expect(gpu.limits.maxStorageBuffersPerShaderStage).toBe(8);
+    const [batch, length, count] = [3, 21, 12];
+    const u = numbers(batch * length);
+    const params = Array.from({ length: count }, (_, k) => numbers(length, k + 2));
+    using onDevice = device.createTensor('f32', params[3]!, 'p3');
+    const tensors: Record<string, TensorData | DeviceTensor> = { u };
+    params.forEach((each, k) => (tensors[`p${k}`] = k === 3 ? onDevice : each));
+    const read = await run(manyBuffers(count), { batch, length }, tensors);
+    const y = u.map((each, at) => params.reduce((sum, p, k) => sum + k * p[at % length]!, each));
+    expect(largestDifference(read.get('y')!, y)).toBeLessThan(1e-4);
+    expect(largestDifference(read.get('z')!, u.map((each) => each + 1))).toBe(0);
+    expect(read.has('d1')).toBe(false);
+    for (const k of [0, 2, 11]) expect(largestDifference(read.get(`d${k}`)!, u.map((each) => k * each))).toBeLessThan(1e-5);
+  });
+
+  it('covers grids above 65535 workgroups', async () => {
+    const { plan, expected } = manyOperators();
+    const length = 70_001;
+    const u = numbers(4 * length, 11);
+    const read = await run(plan, { batch: 1, length }, { u });
+    const whole = expected(Array.from(u));
+    expect(largestDifference(read.get('y')!, whole)).toBeLessThan(1e-5);
+  });
+});
