@@ -72,7 +72,8 @@ function describe(manifest: Manifest, entry: ManifestEntry): Entry {
   };
 }
 
-function isWritten(entry: ManifestEntry, tensor: string): boolean {
+/** Whether a kernel of the entry writes the tensor. */
+export function isWritten(entry: ManifestEntry, tensor: string): boolean {
   return entry.dispatches.some((each) => each.bindings.some((one) => one.tensor === tensor && one.access !== 'read'));
 }
 
