@@ -167,11 +167,16 @@ export type KernelHeader = {
 
 /** Collects the statements of one kernel; nested bodies are built by callbacks. */
 export class KernelBuilder {
-  #nextId = 0;
+  #nextId: number;
   #body: KernelStatement[] = [];
   readonly #uniforms: Uniform[] = [];
   readonly #buffers: Buffer[] = [];
   readonly #shared: SharedArray[] = [];
+
+  /** `firstId` lies above all ids in use where statements are made for a kernel that exists. */
+  constructor(firstId = 0) {
+    this.#nextId = firstId;
+  }
 
   /** A fresh id; ids are unique in the kernel over all kinds. */
   #mint<Id extends number>(): Id {
