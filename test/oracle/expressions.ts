@@ -135,8 +135,17 @@ function evaluateCall(call: CallSyntax, scope: Scope): NodeTensor {
   }
 }
 
+/** What arguments may be called when they are written by name. */
+const argumentNames: ReadonlyMap<string, readonly string[]> = new Map([
+  ['delay', ['value', 'steps']], ['gather', ['table', 'index']], ['pick', ['table', 'index']],
+  ['max', ['left', 'right']], ['min', ['left', 'right']], ['complex', ['real', 'imaginary']],
+]);
+
 function argumentAt(call: CallSyntax, at: number): ExpressionSyntax {
-  return required(call.arguments[at], `argument ${at + 1} of ${call.callee.text}`).value;
+  const wanted = call.axes.length > 0 && call.callee.text === 'max' ? 'value' : (argumentNames.get(call.callee.text) ?? ['value'])[at];
+  const named = call.arguments.find((argument) => argument.name !== null && argument.name.text === wanted);
+  const positional = call.arguments.filter((argument) => argument.name === null);
+  return required(named ?? positional[at], `argument ${at + 1} of ${call.callee.text}`).value;
 }
 
 function literalOf(expression: ExpressionSyntax): number {

@@ -3,19 +3,12 @@
  * has a text, relative to the largest entry. The golden numbers are themselves float64 computations.
  */
 import { describe, expect, it } from 'vitest';
-import { parse } from '../../dsl/index.ts';
+import { goldenRequest } from '../support/oracle-requests.ts';
 import { relativeToLargest } from './agreement.ts';
 import { evaluateLayer, gradient, type OracleTensor } from './evaluate.ts';
 import { goldenCases, readGoldenFile, type GoldenData, type GoldenGradients } from './golden.ts';
 
 const tolerance = 1e-11;
-
-function requestOf(data: GoldenData): Parameters<typeof evaluateLayer>[0] {
-  const { tree, diagnostics } = parse({ name: `${data.name}.ssm`, text: data.text });
-  expect(diagnostics.filter((each) => each.severity === 'error')).toEqual([]);
-  const { sizes, batch, length, inputs, params, initial } = data;
-  return { tree, layer: null, sizes, batch, length, inputs, params, initial };
-}
 
 function expectClose(actual: ReadonlyMap<string, OracleTensor>, expected: ReadonlyMap<string, OracleTensor>): number {
   let compared = 0;
@@ -33,7 +26,7 @@ function expectGradients(data: GoldenData, what: 'ofOutputs' | 'ofFinal', expect
   const given = data[what]!.cotangents;
   expect(given.size).toBeGreaterThan(0);
   const cotangents = what === 'ofOutputs' ? { outputs: given, final: none } : { outputs: none, final: given };
-  const { gradients } = gradient({ ...requestOf(data), cotangents });
+  const { gradients } = gradient({ ...goldenRequest(data), cotangents });
   const compared = expectClose(gradients.inputs, expected.inputs)
     + expectClose(gradients.params, expected.params) + expectClose(gradients.initial, expected.initial);
   const flags = data.inputs.has('reset_flag') || data.inputs.has('segment_position') ? 1 : 0;
@@ -44,7 +37,7 @@ describe.each(goldenCases)('golden $name', ({ load }) => {
   const data = load();
 
   it('outputs and final states', () => {
-    const result = evaluateLayer(requestOf(data));
+    const result = evaluateLayer(goldenRequest(data));
     expect(expectClose(result.outputs, data.outputs)).toBeGreaterThan(0);
     expectClose(result.final, data.final);
   });
@@ -60,7 +53,7 @@ it('fails when an input is off by one part in a million', () => {
   const off = new Map(data.params);
   const bias = off.get('delta_bias')!;
   off.set('delta_bias', { ...bias, re: bias.re.map((each) => each * (1 + 1e-6)) });
-  const result = evaluateLayer({ ...requestOf(data), params: off });
+  const result = evaluateLayer({ ...goldenRequest(data), params: off });
   expect(relativeToLargest(result.outputs.get('y')!, data.outputs.get('y')!)).toBeGreaterThan(tolerance);
 });
 
