@@ -24,15 +24,22 @@ export function safeStem(stem: string): string {
 /**
  * A namer of its own for each scope that needs distinct names. Counters run per stem: a name is its
  * stem, `_` and a number, and splits into these in one way only, so equal names mean equal calls.
+ * `taken` are names from elsewhere that must not be given.
  */
-export function createNamer(): Namer {
+export function createNamer(taken: readonly string[] = []): Namer {
   const used = new Map<string, number>();
+  const avoid = new Set(taken);
+  const next = (safe: string): string => {
+    const number = used.get(safe) ?? 0;
+    used.set(safe, number + 1);
+    return `${safe}_${number}`;
+  };
   return {
     fresh(stem) {
       const safe = safeStem(stem);
-      const next = used.get(safe) ?? 0;
-      used.set(safe, next + 1);
-      return `${safe}_${next}`;
+      let name = next(safe);
+      while (avoid.has(name)) name = next(safe);
+      return name;
     },
   };
 }

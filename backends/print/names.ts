@@ -27,8 +27,8 @@ function declaredBy(statement: KernelStatement): { readonly id: number; readonly
   }
 }
 
-/** Names for all declarations of a kernel. */
-export function nameKernelParts(kernel: Kernel, namer: Namer = createNamer()): KernelNames {
+/** Names for all declarations of a kernel, none of them the kernel's own. */
+export function nameKernelParts(kernel: Kernel, namer: Namer = createNamer([kernel.name])): KernelNames {
   const names = new Map<number, string>();
   const declare = (each: { readonly id: number; readonly name: string }): void => {
     if (!names.has(each.id)) names.set(each.id, namer.fresh(each.name));

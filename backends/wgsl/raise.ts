@@ -7,6 +7,7 @@ import { ssmError } from '../../support/diagnostic.ts';
 import { sharedBytesOf } from '../manifest.ts';
 import { raiseDepth } from './raise/raise-depth.ts';
 import { raiseOperators } from './raise/raise-operators.ts';
+import { raisePrimitives } from './raise/raise-primitives.ts';
 import { raiseShuffle } from './raise/raise-shuffle.ts';
 import { raiseVectors } from './raise/raise-vectors.ts';
 import type { WgslTarget } from './target.ts';
@@ -16,6 +17,7 @@ type RaisePass = { readonly name: string; readonly run: (kernel: Kernel, target:
 /** In order of running; grids and bindings are raised per plan before these. */
 export const raisePasses: readonly RaisePass[] = [
   { name: 'raise-shuffle', run: (kernel, target) => (target.subgroups === 'at-least-32' ? kernel : raiseShuffle(kernel)) },
+  { name: 'raise-primitives', run: raisePrimitives },
   { name: 'raise-vectors', run: raiseVectors },
   { name: 'raise-operators', run: raiseOperators },
   { name: 'raise-depth', run: raiseDepth },
