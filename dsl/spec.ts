@@ -47,7 +47,10 @@ export type ParamSpec = {
 /**
  * Initialisers are expressions over numbers, `iota`, library calls and other parameters; they are
  * evaluated in float64 at build time by `ir/initial`, not lowered to kernels. They keep their call
- * names (`log_uniform`, `normal`, `hippo_legs`, …) and named arguments.
+ * names (`log_uniform`, `normal`, `hippo_legs`, …) and named arguments. Operators are calls too: `add`,
+ * `subtract`, `multiply`, `divide`, `power`, `negate`; `iota(N)` is the call `iota` with axes [N] and no
+ * arguments. The value is broadcast to the parameter's axes; `normal`, `uniform` and `log_uniform` draw
+ * one number per entry of the parameter.
  */
 export type InitialSpec =
   | { readonly kind: 'number'; readonly value: number }

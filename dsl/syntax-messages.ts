@@ -42,6 +42,6 @@ export const syntaxMessages: IParserErrorMessageProvider = {
   buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected \`layer\`, found ${describeToken(firstRedundant)}`,
   buildNoViableAltMessage: ({ actual, ruleName }) =>
     `expected ${expectedIn(ruleName)}, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
-  buildEarlyExitMessage: ({ actual, ruleName }) =>
-    `expected ${expectedIn(ruleName)}, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
+  buildEarlyExitMessage: ({ actual }) =>
+    `expected a name, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
 };

@@ -51,7 +51,7 @@ function checkAxis(place: Place, item: AxisSyntax): void {
   if (chosen !== undefined) place.run.sizesUsed.add(path);
   const value = chosen ?? sizeValue(place, item.size);
   const size = value === null ? null : checkSize(place, item.name.text, value, item.size.span);
-  if (size !== null) declareAxis(place, item.name, size);
+  declareAxis(place, item.name, size ?? 1);
 }
 
 type Declared = { readonly axes: readonly string[]; readonly type: SpecType; readonly values: number | null };

@@ -19,9 +19,9 @@ export function requireType(place: Place, value: SpecExpression, types: readonly
 }
 
 function howToConvert(from: SpecType, to: readonly SpecType[]): string {
+  if (from === 'complex' && to.includes('real')) return 'take `real(…)`, `imag(…)` or `abs(…)` of it';
   if (to.includes('flag')) return from === 'complex' ? 'compare its real part, as in `real(z) > 0`' : 'compare it, as in `p > 0.5`';
   if (to.includes('index')) return 'declare the input as `index(10)`, with the number of its values';
-  if (from === 'complex') return 'take `real(…)`, `imag(…)` or `abs(…)` of it';
   if (from === 'flag') return 'write `to_real(…)`, or `if … then … else …`';
   return 'write `to_real(…)`';
 }
