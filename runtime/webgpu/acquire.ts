@@ -26,14 +26,24 @@ export function requiredFor(manifest: Manifest): GPUDeviceDescriptor {
   };
 }
 
+/** Dawn in Node rejects where browsers give null. */
+async function requestAdapter(gpu: GPU, options: GPURequestAdapterOptions): Promise<GPUAdapter> {
+  let reason = '';
+  const adapter = await gpu.requestAdapter(options).catch((error: unknown) => {
+    reason = `: ${(error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 300)}`;
+    return null;
+  });
+  if (adapter !== null) return adapter;
+  throw ssmError('SSM6002', `WebGPU found no adapter${reason}`, 'install a GPU driver (on Linux also libvulkan1), or use the target `wasm`');
+}
+
 /** Requests an adapter and a device and owns both; `release` runs after dispose. */
 export async function acquireFrom(gpu: GPU, options: AcquireOptions, release: () => void): Promise<ExecutionDevice> {
   if (typeof gpu !== 'object' || gpu === null || typeof gpu.requestAdapter !== 'function') {
     throw ssmError('SSM6002', 'there is no WebGPU here', 'pass `navigator.gpu`, or use another target');
   }
   const wanted = options.powerPreference;
-  const adapter = await gpu.requestAdapter(wanted === undefined ? {} : { powerPreference: wanted });
-  if (adapter === null) throw ssmError('SSM6002', 'WebGPU found no adapter', 'install a Vulkan driver, or use the target `wasm`');
+  const adapter = await requestAdapter(gpu, wanted === undefined ? {} : { powerPreference: wanted });
   const requiredLimits = Object.fromEntries(raisedLimits.map((name) => [name, adapter.limits[name]]));
   const requiredFeatures = usefulFeatures.filter((each) => adapter.features.has(each));
   let device: GPUDevice;

@@ -144,7 +144,7 @@ function encodeLaunch(context: RunContext, launch: Launch, pass: GPUComputePassE
 }
 
 /** Everything between the checks and the wait; nothing here may await. */
-function submit(context: RunContext, request: CheckedRequest, allocation: Allocation): { readonly milliseconds: () => Promise<number> } {
+function submit(context: RunContext, request: CheckedRequest, allocation: Allocation): Submitted {
   const { session, manifest } = context;
   const { device } = session;
   const { limits } = device;
@@ -174,6 +174,25 @@ function submit(context: RunContext, request: CheckedRequest, allocation: Alloca
   return { milliseconds: timer.milliseconds };
 }
 
+type Submitted = { readonly milliseconds: () => Promise<number> };
+
+/** `validation` resolves to what the device found wrong with the commands: always a bug of ours. */
+function submitInScope(
+  context: RunContext, request: CheckedRequest, allocation: Allocation,
+): { readonly submitted: Submitted; readonly validation: Promise<GPUError | null> } {
+  const { device } = context.session;
+  device.pushErrorScope('validation');
+  let validation: Promise<GPUError | null> | null = null;
+  try {
+    const submitted = submit(context, request, allocation);
+    validation = device.popErrorScope();
+    validation.catch(() => undefined); // a lost device is reported by `outlive`
+    return { submitted, validation };
+  } finally {
+    if (validation === null) void device.popErrorScope().catch(() => undefined);
+  }
+}
+
 async function runKernels(context: RunContext, request: CheckedRequest): Promise<RunResult> {
   const { session } = context;
   const what = `entry \`${request.entry.name}\` of layer \`${context.manifest.layer}\``;
@@ -181,14 +200,7 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
   let outcome: 'kept' | 'failed' = 'failed';
   try {
     session.device.pushErrorScope('validation');
-    let submitted: { readonly milliseconds: () => Promise<number> };
-    let validation: Promise<GPUError | null> = Promise.resolve(null);
-    try {
-      submitted = submit(context, request, allocation);
-    } finally {
-      validation = session.device.popErrorScope();
-      validation.catch(() => undefined);
-    }
+    const { submitted, validation } = submitInScope(context, request, allocation);
     await session.outlive(session.device.queue.onSubmittedWorkDone(), what);
     await session.allocationsDone();
     const invalid = await session.outlive(validation, what);
@@ -202,14 +214,23 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
   }
 }
 
+async function runEmpty(context: RunContext, request: CheckedRequest): Promise<RunResult> {
+  const results = allocateResults(context, request);
+  try {
+    await fillEmptyRun(context.session, request, results);
+  } catch (error) {
+    disposeNew(results, request);
+    throw error;
+  }
+  return { tensors: results, timing: { milliseconds: 0, source: 'wall-clock' } };
+}
+
 /** Checks and runs a request. */
 export async function runEntry(context: RunContext, request: RunRequest): Promise<RunResult> {
   const checked = checkRequest(context.session, context.manifest, request);
   request.signal?.throwIfAborted();
   if (checked.sizes.batch === 0 || checked.sizes.length === 0) {
-    const results = allocateResults(context, checked);
-    await fillEmptyRun(context.session, checked, results);
-    return { tensors: results, timing: { milliseconds: 0, source: 'wall-clock' } };
+    return runEmpty(context, checked);
   }
   return runKernels(context, checked);
 }
