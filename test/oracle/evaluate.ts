@@ -28,7 +28,7 @@ export type EvaluationRequest = {
   readonly params: ReadonlyMap<string, OracleTensor>;
   /** by state path, over batch and the state's axes; absent states start at zero */
   readonly initial: ReadonlyMap<string, OracleTensor>;
-  /** how a device may round; float64 where absent is not wanted: say it */
+  /** how a device may round; absent: float64 */
   readonly rounding?: Rounding;
 };
 
@@ -71,11 +71,17 @@ export function gradient(request: GradientRequest): GradientResult {
   addSeeds(seeds, walk.run.tape, walk.outputNodes, request.cotangents.outputs);
   addSeeds(seeds, walk.run.tape, walk.run.finalNodes, request.cotangents.final);
   const adjoints = sweepBackward(walk.run.tape, seeds);
-  const read = (nodes: ReadonlyMap<string, NodeTensor>): ReadonlyMap<string, BoundedTensor> =>
-    mapValues(nodes, (tensor) => readGradient(walk.run, adjoints, tensor));
+  const { run } = walk;
+  const read = (nodes: ReadonlyMap<string, NodeTensor>, storage: number): ReadonlyMap<string, BoundedTensor> =>
+    mapValues(nodes, (tensor) => readGradient(run, adjoints, tensor, storage));
   return {
     ...resultOf(walk),
-    gradients: { inputs: read(walk.inputNodes), params: read(walk.run.paramNodes), initial: read(walk.run.initialNodes) },
+    gradients: {
+      inputs: read(walk.inputNodes, run.tape.rounding.storage),
+      // gradients of parameters and states are never stored in less than f32
+      params: read(run.paramNodes, 0),
+      initial: read(run.initialNodes, 0),
+    },
   };
 }
 
@@ -161,13 +167,17 @@ function addSeeds(
   }
 }
 
-function readGradient(run: Run, adjoints: Adjoints, tensor: NodeTensor): BoundedTensor {
+function readGradient(run: Run, adjoints: Adjoints, tensor: NodeTensor, storage: number): BoundedTensor {
   const isReal = tensor.nodes.every((node) => run.tape.isReal[node] === 1);
+  const boundAt = (node: number): number => {
+    const bound = gradientBound(run.tape, adjoints, node, run.length);
+    return bound + storage * (Math.hypot(adjoints.re[node]!, adjoints.im[node]!) + bound);
+  };
   return {
     axes: tensor.axes,
     shape: tensor.shape,
     re: Float64Array.from(tensor.nodes, (node) => adjoints.re[node]!),
     im: isReal ? null : Float64Array.from(tensor.nodes, (node) => adjoints.im[node]!),
-    bound: Float64Array.from(tensor.nodes, (node) => gradientBound(run.tape, adjoints, node, run.length)),
+    bound: Float64Array.from(tensor.nodes, boundAt),
   };
 }

@@ -18,16 +18,23 @@ export type Rounding = {
   readonly divide: number;
 };
 
-/** Errors of careful implementations, in unit roundoffs of the result (gelu: also of the operand). */
+/** Errors of careful implementations, in unit roundoffs of the result (an ulp is at most two). */
 const carefulUnits: ReadonlyMap<string, number> = new Map([
-  ['exp', 2], ['expm1', 4], ['log', 3], ['log1p', 4], ['sqrt', 2], ['sin', 4], ['cos', 4],
-  ['tanh', 6], ['sigmoid', 6], ['softplus', 6], ['silu', 8], ['gelu', 8], ['log_sigmoid', 6],
+  ['exp', 5], ['expm1', 6], ['log', 6], ['log1p', 6], ['sqrt', 2], ['sin', 4], ['cos', 4],
+  ['tanh', 10], ['sigmoid', 10], ['softplus', 8], ['silu', 12], ['gelu', 12], ['log_sigmoid', 8],
   ['square', 1], ['phi1', 10], ['relu', 0], ['sign', 0], ['abs', 2],
 ]);
 
+/**
+ * Functions that are one exponential and a little more: e^x is taken as 2^(x·log₂e), whose exponent
+ * is rounded twice more than x, so their relative error grows by 2|x| units.
+ */
+const exponentials: ReadonlySet<string> = new Set(['exp', 'sigmoid', 'silu']);
+
 function carefulError(unit: number): Rounding['functionError'] {
   return (name, operandSize, resultSize) => {
-    const relative = (carefulUnits.get(name) ?? 8) * unit * resultSize;
+    const units = (carefulUnits.get(name) ?? 8) + (exponentials.has(name) ? 2 * operandSize : 0);
+    const relative = units * unit * resultSize;
     if (name === 'gelu') return relative + 4 * unit * Math.min(operandSize, 8);
     if (name === 'sin' || name === 'cos') return relative + 2 * unit * Math.max(1, operandSize * 0.01);
     return relative;
@@ -46,8 +53,9 @@ export const float32Rounding: Rounding = {
 
 /**
  * f32 under WGSL's rules: sums and products may be rounded either way (2 units), a quotient is within
- * 2.5 ulp, exp within 3 + 2|x| ulp (together with the rounding of its operand this is the documented
- * 7 + 5|x|), log 3 ulp or 2^-21 absolute near 1, tanh 1e-5 absolute; the other functions are made of exp.
+ * 2.5 ulp, exp and exp2 within 3 + 2|x| ulp of their own operand (6 + 4|x| units for exp, 6 + 6|x| with
+ * two more roundings where exp is taken as exp2), log 3 ulp or 2^-21 absolute near 1, tanh 1e-5
+ * absolute; the other functions are made of exp.
  */
 export const wgslRounding: Rounding = {
   name: 'wgsl',
@@ -58,7 +66,7 @@ export const wgslRounding: Rounding = {
   functionError: (name, operandSize, resultSize) => {
     const unit = 2 ** -24;
     const careful = 2 * carefulError(unit)(name, operandSize, resultSize);
-    const throughExp = (6 + 4 * operandSize) * unit;
+    const throughExp = (6 + 8 * operandSize) * unit;
     switch (name) {
       case 'exp': return throughExp * resultSize;
       case 'phi1':

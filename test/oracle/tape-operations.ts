@@ -13,9 +13,10 @@ import { required } from '../../support/invariant.ts';
 const one = complexOf(1);
 const minusOne = complexOf(-1);
 
-/** A number that no error and no gradient reaches. */
+/** A number that no gradient reaches; a device of less than float64 rounds it once. */
 export function constantNode(tape: Tape, re: number): number {
-  return pushNode(tape, complexOf(re), { isReal: true, bound: 0 });
+  const bound = tape.rounding.unit > 2 ** -53 && Number.isFinite(re) ? Math.abs(re - Math.fround(re)) : 0;
+  return pushNode(tape, complexOf(re), { isReal: true, bound });
 }
 
 export function addNodes(tape: Tape, left: number, right: number, sign: 1 | -1 = 1): number {

@@ -108,7 +108,7 @@ export type Adjoints = {
 
 /**
  * One reverse sweep. Bounds are first order: the error of an adjoint is Σ |p|·error + |δp|·majorant
- * plus two roundings of each contribution's majorant; because majorants (not the values) are
+ * plus three roundings of each contribution's majorant (a complex product and a sum); because majorants (not the values) are
  * carried, any order of summation is covered up to the logarithmic factor that `gradientBound` adds.
  */
 export function sweepBackward(tape: Tape, seeds: ReadonlyMap<number, Complex>): Adjoints {
@@ -143,7 +143,7 @@ function pullBack(tape: Tape, adjoints: Adjoints, edge: number, node: number): v
   adjoints.re[parent]! += partialRe * re + partialIm * im;
   if (tape.isReal[parent] === 0) adjoints.im[parent]! += partialRe * im - partialIm * re;
   adjoints.majorant[parent]! += size * majorant;
-  const rounding = 2 * tape.rounding.unit * size * majorant;
+  const rounding = 3 * tape.rounding.unit * size * majorant;
   adjoints.error[parent]! += size * adjoints.error[node]! + partialBound * majorant + rounding;
   adjoints.contributions[parent]! += 1;
 }
