@@ -69,7 +69,7 @@ export function printExpression(expression: KernelExpression): string {
       return call('select', expression.condition, expression.whenTrue, expression.whenFalse);
     case 'convert':
     case 'bitcast':
-      return call(`${expression.kind} ${formatType(expression.type)} `, expression.operand);
+      return call(`${expression.kind} ${formatType(expression.type)}`, expression.operand);
     case 'load':
       return reference('@', expression.buffer) + printAccess(expression.index, expression.type.width, expression.aligned);
     case 'load-shared':

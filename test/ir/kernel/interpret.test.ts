@@ -33,6 +33,15 @@ describe('clean kernels', () => {
     expect([...run('f64')]).toEqual([0.1 + 0.2, 1e8 + 1, 1 + 2 ** -30]);
   });
 
+  it('minimum and maximum see their two operands only', () => {
+    const sample = vectorAdd(20);
+    const body = rewriteBody(sample.kernel.body, (each) => {
+      if (each.kind !== 'store' || each.value.kind !== 'binary') return [each];
+      return [{ ...each, value: binary('minimum', binary('maximum', each.value.left, literal(100)), literal(200)) }];
+    });
+    expect(new Set(runSample(sample, { ...sample.kernel, body }).outputs['y']!)).toEqual(new Set([100]));
+  });
+
   it('narrow storage rounds to nearest even', () => {
     const sample = vectorRelu();
     const inputs = { a: new Float64Array(64).fill(1 + 2 ** -11 + 2 ** -20) };
