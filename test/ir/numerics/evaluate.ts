@@ -27,7 +27,7 @@ function textOf(expression: KernelExpression): string {
         case 'sine': return `Math.fround(Math.sin(${operand}))`;
         case 'cosine': return `Math.fround(Math.cos(${operand}))`;
         case 'not': return `(!${operand})`;
-        default: throw new Error(`no evaluation of ${String(expression.operator)}`);
+        default: throw new Error('no evaluation');
       }
     }
     case 'binary': {
