@@ -33,7 +33,7 @@ export function readAffine(expression: ExpressionSyntax, state: string, scope: S
       return { coefficient: scalarTensor(tape, 1), drive: null };
     case 'unary': {
       const operand = expression.operator === '-' ? readAffine(expression.operand, state, scope) : null;
-      const negate = (tensor: NodeTensor): NodeTensor => mapTensors([tensor], (node) => negateNode(tape, node!));
+      const negate = (tensor: NodeTensor): NodeTensor => mapTensors([tensor], (node) => negateNode(tape, node));
       return operand === null ? null : mapParts(operand, negate);
     }
     case 'binary': {
@@ -88,7 +88,7 @@ function combineAffine(operator: string, left: Affine, right: Affine, scope: Sco
     const join = (a: NodeTensor | null, b: NodeTensor | null): NodeTensor | null => {
       if (b === null) return a;
       if (a !== null) return combine(operator, a, b, scope);
-      return operator === '+' ? b : mapTensors([b], (node) => negateNode(tape, node!));
+      return operator === '+' ? b : mapTensors([b], (node) => negateNode(tape, node));
     };
     return { coefficient: join(left.coefficient, right.coefficient), drive: join(left.drive, right.drive) };
   }

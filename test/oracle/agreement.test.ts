@@ -43,6 +43,15 @@ describe('compare', () => {
     expect(compare(Float64Array.from(reference.re), reference, { nonVacuity: 'waived' }).vacuous).toBe(null);
   });
 
+  it('counts with a wide bound where a relative bar refuses the wrong results', () => {
+    const wide = { ...expected, bound: Float64Array.of(1, 1, 1, 1) };
+    const options = { relativeL2Bar: 1e-4 };
+    expect(compare(expected.re, wide, options)).toMatchObject({ vacuous: null, isAccepted: true });
+    expect(compare(expected.re.map((each) => each * 1.001), wide, options)).toMatchObject({ isWithinBar: false, isAccepted: false });
+    expect(compare(Float64Array.of(NaN, 2, -3, 4), wide, options).isAccepted).toBe(false);
+    expect(compare(expected.re, wide, { relativeL2Bar: 0.1 }).vacuous).toBe('1.01 times the result would pass');
+  });
+
   it('reads complex numbers interleaved', () => {
     const complex = { ...expected, im: Float64Array.of(0, 1, 0, 1) };
     expect(compare(Float32Array.of(1, 0, 2, 1, -3, 0, 4, 1), complex).isAccepted).toBe(true);

@@ -1,7 +1,8 @@
 /**
- * The one way to compare numbers of a device with the oracle: every entry within its error bound. A
- * comparison must be able to fail: it counts only if the bound is small against the result and if
- * zeros, the result shifted by one and 1.01 times the result would all be refused by the same rule.
+ * The one way to compare numbers of a device with the oracle: every entry within its error bound and,
+ * where a bar is given, the whole within a relative L2 error. A comparison must be able to fail: it
+ * counts only if zeros, the result shifted by one and 1.01 times the result would all be refused by
+ * the same rule, and if the bound is small against the result wherever it is the only rule.
  */
 import { invariant } from '../../support/invariant.ts';
 import { elementCount, positionsOf, type BoundedTensor, type OracleTensor } from './node-tensor.ts';
@@ -13,6 +14,8 @@ export type Agreement = {
   readonly worstBoundUse: number;
   /** where that is, as a position in `actual` */
   readonly worstPosition: number;
+  /** ‖error‖ ≤ bar·‖expected‖, true where no bar was given */
+  readonly isWithinBar: boolean;
   /** why the comparison proves nothing, or null */
   readonly vacuous: string | null;
   /** within bounds and not vacuous */
@@ -24,6 +27,11 @@ export type ComparisonOptions = {
   readonly axes?: readonly string[];
   /** the bound is multiplied by this before use (1) */
   readonly boundFactor?: number;
+  /**
+   * also require ‖error‖ ≤ bar·‖expected‖. Gradients of parameters sum over batch and time, and their
+   * worst-case bound can be wider than 1 % of the result; with a bar (tolerances.ts) they still count.
+   */
+  readonly relativeL2Bar?: number;
   /** `required` (default); `waived` for results that are zero or tiny by nature, to be said by the caller */
   readonly nonVacuity?: 'required' | 'waived';
 };
@@ -38,8 +46,12 @@ export function compare(
   const width = expected.im === null ? 1 : 2;
   invariant(actual.length === reference.re.length * width, `${actual.length} numbers, expected ${reference.re.length * width}`);
   const use = boundUse(actual, reference);
-  const vacuous = options.nonVacuity === 'waived' ? null : whyVacuous(reference);
-  return { ...use, relativeL2: relativeL2(actual, reference), vacuous, isAccepted: use.worstBoundUse <= 1 && vacuous === null };
+  const bar = options.relativeL2Bar ?? Infinity;
+  const vacuous = options.nonVacuity === 'waived' ? null : whyVacuous(reference, bar);
+  const distance = relativeL2(actual, reference);
+  const isWithinBar = bar === Infinity || distance <= bar;
+  const isAccepted = use.worstBoundUse <= 1 && isWithinBar && vacuous === null;
+  return { ...use, relativeL2: distance, isWithinBar, vacuous, isAccepted };
 }
 
 type Reference = { readonly re: Float64Array; readonly im: Float64Array | null; readonly bound: Float64Array };
@@ -81,14 +93,14 @@ function relativeL2(actual: ArrayLike<number>, reference: Reference): number {
 }
 
 /** The reasons, in order: not finite, bound too wide, or one of three wrong results would pass. */
-function whyVacuous(reference: Reference): string | null {
+function whyVacuous(reference: Reference, bar: number): string | null {
   const sizes = sizesOf(reference);
   const count = sizes.length;
   if (count === 0) return null;
   if (sizes.some((size) => !Number.isFinite(size))) return 'the reference is not finite';
   const rms = Math.sqrt(sizes.reduce((sum, size) => sum + size * size, 0) / count);
   const wide = reference.bound.reduce((sum, bound) => sum + (bound < 0.01 * rms ? 0 : 1), 0);
-  if (wide > 0.01 * count) return `the bound exceeds 1 % of the result's size in ${wide} of ${count} entries`;
+  if (bar === Infinity && wide > 0.01 * count) return `the bound exceeds 1 % of the result's size in ${wide} of ${count} entries`;
   const width = reference.im === null ? 1 : 2;
   const perfect = Float64Array.from({ length: count * width }, (_, at) =>
     width === 1 ? reference.re[at]! : (at % 2 === 0 ? reference.re : reference.im!)[at >> 1]!);
@@ -98,7 +110,8 @@ function whyVacuous(reference: Reference): string | null {
   ];
   if (count > 1) wrong.push(['the result shifted by one entry', perfect.map((_, at) => perfect.at(at - width)!)]);
   for (const [what, numbers] of wrong) {
-    if (boundUse(numbers, reference).worstBoundUse <= 1) return `${what} would pass`;
+    const isBeyondBar = !(relativeL2(numbers, reference) <= bar);
+    if (boundUse(numbers, reference).worstBoundUse <= 1 && !isBeyondBar) return `${what} would pass`;
   }
   return null;
 }

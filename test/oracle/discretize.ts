@@ -33,7 +33,7 @@ export function discretize(given: Discretization, scope: Scope): DiscreteForm {
   const held = given.affine.drive ?? zero;
   const exponent = combine('*', delta, given.affine.coefficient ?? zero, scope);
   const apply = (name: string, tensor: NodeTensor): NodeTensor =>
-    mapTensors([tensor], (node) => applyFunction(tape, name, node!));
+    mapTensors([tensor], (node) => applyFunction(tape, name, node));
   let coefficient: NodeTensor;
   let weight: NodeTensor;
   if (rule === 'zoh' || rule === 'dirac') {

@@ -85,13 +85,13 @@ function countAlong(axis: string, size: number, scope: Scope): NodeTensor {
 export function combine(operator: BinarySyntaxOperator, left: NodeTensor, right: NodeTensor, scope: Scope): NodeTensor {
   const tape = scope.run.tape;
   const flag = (test: (a: number, b: number) => boolean): NodeTensor =>
-    mapTensors([left, right], (a, b) => constantNode(tape, test(tape.re[a!]!, tape.re[b!]!) ? 1 : 0));
+    mapTensors([left, right], (a, b) => constantNode(tape, test(tape.re[a]!, tape.re[b]!) ? 1 : 0));
   switch (operator) {
-    case '+': return mapTensors([left, right], (a, b) => addNodes(tape, a!, b!));
-    case '-': return mapTensors([left, right], (a, b) => addNodes(tape, a!, b!, -1));
-    case '*': return mapTensors([left, right], (a, b) => multiplyNodes(tape, a!, b!));
-    case '/': return mapTensors([left, right], (a, b) => divideNodes(tape, a!, b!));
-    case '^': return mapTensors([left, right], (a, b) => powerNode(tape, a!, tape.re[b!]!));
+    case '+': return mapTensors([left, right], (a, b) => addNodes(tape, a, b));
+    case '-': return mapTensors([left, right], (a, b) => addNodes(tape, a, b, -1));
+    case '*': return mapTensors([left, right], (a, b) => multiplyNodes(tape, a, b));
+    case '/': return mapTensors([left, right], (a, b) => divideNodes(tape, a, b));
+    case '^': return mapTensors([left, right], (a, b) => powerNode(tape, a, tape.re[b]!));
     case '<': return flag((a, b) => a < b);
     case '<=': return flag((a, b) => a <= b);
     case '>': return flag((a, b) => a > b);
@@ -104,7 +104,7 @@ export function combine(operator: BinarySyntaxOperator, left: NodeTensor, right:
 }
 
 export function select(condition: NodeTensor, whenTrue: NodeTensor, whenFalse: NodeTensor, scope: Scope): NodeTensor {
-  return mapTensors([condition, whenTrue, whenFalse], (flag, a, b) => (scope.run.tape.re[flag!] !== 0 ? a! : b!));
+  return mapTensors([condition, whenTrue, whenFalse], (flag, a, b) => (scope.run.tape.re[flag] !== 0 ? a : b));
 }
 
 function evaluateCall(call: CallSyntax, scope: Scope): NodeTensor {
@@ -116,16 +116,16 @@ function evaluateCall(call: CallSyntax, scope: Scope): NodeTensor {
   const tape = scope.run.tape;
   const operand = (at: number): NodeTensor => evaluateExpression(argumentAt(call, at), scope);
   if (call.axes.length > 0 && call.callee.text !== 'iota') return evaluateOverAxes(call, scope);
-  if (scalarFunctions.has(name)) return mapTensors([operand(0)], (node) => applyFunction(tape, name, node!));
+  if (scalarFunctions.has(name)) return mapTensors([operand(0)], (node) => applyFunction(tape, name, node));
   switch (name) {
-    case 'abs': return mapTensors([operand(0)], (node) => absNode(tape, node!));
-    case 'real': return mapTensors([operand(0)], (node) => realNode(tape, node!));
-    case 'imag': return mapTensors([operand(0)], (node) => imagNode(tape, node!));
-    case 'conj': return mapTensors([operand(0)], (node) => conjugateNode(tape, node!));
+    case 'abs': return mapTensors([operand(0)], (node) => absNode(tape, node));
+    case 'real': return mapTensors([operand(0)], (node) => realNode(tape, node));
+    case 'imag': return mapTensors([operand(0)], (node) => imagNode(tape, node));
+    case 'conj': return mapTensors([operand(0)], (node) => conjugateNode(tape, node));
     case 'to_real': return operand(0);
-    case 'complex': return mapTensors([operand(0), operand(1)], (re, im) => complexNode(tape, re!, im!));
+    case 'complex': return mapTensors([operand(0), operand(1)], (re, im) => complexNode(tape, re, im));
     case 'max':
-    case 'min': return mapTensors([operand(0), operand(1)], (a, b) => extremeNode(tape, a!, b!, name));
+    case 'min': return mapTensors([operand(0), operand(1)], (a, b) => extremeNode(tape, a, b, name));
     case 'iota': return iota(call, scope);
     case 'last': return last(operand(0), scope);
     case 'delay': return delay(operand(0), literalOf(argumentAt(call, 1)), scope);
@@ -192,7 +192,7 @@ function evaluateOverAxes(call: CallSyntax, scope: Scope): NodeTensor {
     }
     case 'log_softmax': {
       const { shifted, weights } = exponentials(operand, axes, scope);
-      const total = mapTensors([sumAxes(tape, weights, axes)], (node) => applyFunction(tape, 'log', node!));
+      const total = mapTensors([sumAxes(tape, weights, axes)], (node) => applyFunction(tape, 'log', node));
       return combine('-', shifted, total, scope);
     }
     case 'rms_norm': return normalise(operand, axes, epsilonOf(call, scope), scope);
@@ -219,15 +219,15 @@ function exponentials(
   const largest = reduceAxes(operand, axes, (nodes) =>
     constantNode(tape, Math.max(...nodes.map((node) => tape.re[node]!))));
   const shifted = combine('-', operand, largest, scope);
-  return { shifted, weights: mapTensors([shifted], (node) => applyFunction(tape, 'exp', node!)) };
+  return { shifted, weights: mapTensors([shifted], (node) => applyFunction(tape, 'exp', node)) };
 }
 
 /** x / √(mean x² + ε). */
 function normalise(operand: NodeTensor, axes: readonly string[], epsilon: NodeTensor, scope: Scope): NodeTensor {
   const tape = scope.run.tape;
-  const squares = mapTensors([operand], (node) => applyFunction(tape, 'square', node!));
+  const squares = mapTensors([operand], (node) => applyFunction(tape, 'square', node));
   const power = combine('+', meanAxes(squares, axes, scope), epsilon, scope);
-  return combine('/', operand, mapTensors([power], (node) => applyFunction(tape, 'sqrt', node!)), scope);
+  return combine('/', operand, mapTensors([power], (node) => applyFunction(tape, 'sqrt', node)), scope);
 }
 
 function epsilonOf(call: CallSyntax, scope: Scope): NodeTensor {

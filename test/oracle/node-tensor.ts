@@ -86,15 +86,16 @@ export function unionAxes(tensors: readonly NodeTensor[]): { axes: readonly stri
   return { axes, shape: axes.map((axis) => sizes.get(axis)!) };
 }
 
-/** One new node per element of the broadcast operands. */
+/** One node per element of up to three broadcast operands. */
 export function mapTensors(
   operands: readonly NodeTensor[],
-  apply: (...nodes: number[]) => number,
+  apply: (first: number, second: number, third: number) => number,
 ): NodeTensor {
   const { axes, shape } = unionAxes(operands);
   const aligned = operands.map((operand) => broadcastTo(operand, axes, shape).nodes);
   const nodes = new Int32Array(elementCount(shape));
-  for (let at = 0; at < nodes.length; at++) nodes[at] = apply(...aligned.map((each) => each[at]!));
+  const [first, second, third] = aligned;
+  for (let at = 0; at < nodes.length; at++) nodes[at] = apply(first![at]!, second?.[at] as number, third?.[at] as number);
   return { axes, shape, nodes };
 }
 
@@ -112,7 +113,9 @@ export function reduceAxes(
   const positions = positionsOf(tensor, [...kept, ...over], [...keptShape, ...overShape]);
   const nodes = new Int32Array(elementCount(keptShape));
   for (let at = 0; at < nodes.length; at++) {
-    nodes[at] = combine(Array.from(positions.subarray(at * count, (at + 1) * count), (from) => tensor.nodes[from]!));
+    const along: number[] = [];
+    for (let each = at * count; each < (at + 1) * count; each++) along.push(tensor.nodes[positions[each]!]!);
+    nodes[at] = combine(along);
   }
   return { axes: kept, shape: keptShape, nodes };
 }

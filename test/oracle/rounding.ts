@@ -16,7 +16,11 @@ export type Rounding = {
   readonly functionError: (name: string, operandSize: number, resultSize: number) => number;
   /** allowed error of a quotient, in unit roundoffs of the result */
   readonly divide: number;
+  /** applied to every value the tape makes: identity, or the rounding of an emulated device */
+  readonly round: (value: number) => number;
 };
+
+const exactly = (value: number): number => value;
 
 /** Errors of careful implementations, in unit roundoffs of the result (an ulp is at most two). */
 const carefulUnits: ReadonlyMap<string, number> = new Map([
@@ -43,12 +47,12 @@ function carefulError(unit: number): Rounding['functionError'] {
 
 /** float64 itself: what a second float64 evaluation may differ by. */
 export const float64Rounding: Rounding = {
-  name: 'f64', unit: 2 ** -53, storage: 0, tiny: 2 ** -1022, divide: 2, functionError: carefulError(2 ** -53),
+  name: 'f64', unit: 2 ** -53, storage: 0, tiny: 2 ** -1022, divide: 2, round: exactly, functionError: carefulError(2 ** -53),
 };
 
 /** f32 arithmetic with correctly rounded operations and our own functions (CUDA, WASM, interpreter). */
 export const float32Rounding: Rounding = {
-  name: 'f32', unit: 2 ** -24, storage: 0, tiny: 2 ** -126, divide: 2, functionError: carefulError(2 ** -24),
+  name: 'f32', unit: 2 ** -24, storage: 0, tiny: 2 ** -126, divide: 2, round: exactly, functionError: carefulError(2 ** -24),
 };
 
 /**
@@ -63,6 +67,7 @@ export const wgslRounding: Rounding = {
   storage: 0,
   tiny: 2 ** -126,
   divide: 2.5,
+  round: exactly,
   functionError: (name, operandSize, resultSize) => {
     const unit = 2 ** -24;
     const careful = 2 * carefulError(unit)(name, operandSize, resultSize);
@@ -88,3 +93,6 @@ export const wgslRounding: Rounding = {
 export function withStorage(rounding: Rounding, dtype: 'f16' | 'bf16'): Rounding {
   return { ...rounding, name: `${rounding.name} ${dtype}`, storage: dtype === 'f16' ? 2 ** -11 : 2 ** -8 };
 }
+
+/** An f32 device in the order of the naive evaluation, for tests of the bounds: every node is rounded. */
+export const emulatedFloat32: Rounding = { ...float32Rounding, name: 'emulated f32', round: Math.fround };

@@ -53,7 +53,7 @@ export function evaluateState(item: StateSyntax, scope: Scope): void {
   const forward = runDirection(item, scope, name, 'forward');
   const reverse = runDirection(item, scope, `${name}_reverse`, 'reverse');
   const add = (a: NodeTensor, b: NodeTensor): NodeTensor =>
-    mapTensors([a, b], (left, right) => addNodes(scope.run.tape, left!, right!));
+    mapTensors([a, b], (left, right) => addNodes(scope.run.tape, left, right));
   scope.values.set(name, {
     kind: 'state',
     updated: add(forward.updated, reverse.updated),

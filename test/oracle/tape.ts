@@ -75,16 +75,17 @@ export function pushNode(
   if (tape.count === tape.isReal.length) growTape(tape);
   const node = tape.count++;
   tape.isReal[node] = facts.isReal ? 1 : 0;
-  tape.re[node] = value.re;
-  tape.im[node] = facts.isReal ? 0 : value.im;
+  const round = tape.rounding.round;
+  tape.re[node] = round(value.re);
+  tape.im[node] = facts.isReal ? 0 : round(value.im);
   tape.bound[node] = facts.bound;
   if (!tape.recording) return node;
   for (let slot = 0; slot < 2; slot++) {
     const edge = edges[slot];
     tape.parents[2 * node + slot] = edge === undefined ? -1 : edge.parent;
     if (edge === undefined) continue;
-    tape.partialRe[2 * node + slot] = edge.partial.re;
-    tape.partialIm[2 * node + slot] = edge.partial.im;
+    tape.partialRe[2 * node + slot] = round(edge.partial.re);
+    tape.partialIm[2 * node + slot] = round(edge.partial.im);
     tape.partialBound[2 * node + slot] = edge.partialBound;
   }
   return node;
@@ -140,8 +141,9 @@ function pullBack(tape: Tape, adjoints: Adjoints, edge: number, node: number): v
   const [partialRe, partialIm] = [tape.partialRe[edge]!, tape.partialIm[edge]!];
   const [majorant, partialBound] = [adjoints.majorant[node]!, tape.partialBound[edge]!];
   const size = partialIm === 0 ? Math.abs(partialRe) : Math.hypot(partialRe, partialIm);
-  adjoints.re[parent]! += partialRe * re + partialIm * im;
-  if (tape.isReal[parent] === 0) adjoints.im[parent]! += partialRe * im - partialIm * re;
+  const round = tape.rounding.round;
+  adjoints.re[parent] = round(adjoints.re[parent]! + round(partialRe * re + partialIm * im));
+  if (tape.isReal[parent] === 0) adjoints.im[parent] = round(adjoints.im[parent]! + round(partialRe * im - partialIm * re));
   adjoints.majorant[parent]! += size * majorant;
   const rounding = 3 * tape.rounding.unit * size * majorant;
   adjoints.error[parent]! += size * adjoints.error[node]! + partialBound * majorant + rounding;
