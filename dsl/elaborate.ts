@@ -10,6 +10,7 @@ import { parse, messageLimit } from './parse.ts';
 import type { LayerSpec } from './spec.ts';
 import { hasErrors, makeDiagnostic } from '../support/diagnostic.ts';
 import type { Diagnostic } from '../support/diagnostic.ts';
+import { invariant } from '../support/invariant.ts';
 import type { SourceFile } from '../support/source.ts';
 import { suggestName } from '../support/suggest-name.ts';
 
@@ -31,13 +32,16 @@ export function elaborate(tree: SourceTree, layerName: string | null, options: E
   const layer = layerName === null ? tree.layers[tree.layers.length - 1] : tree.layers.find((each) => each.name.text === layerName);
   if (layer === undefined) return { spec: null, diagnostics: [noSuchLayer(tree, layerName)] };
   const run = startRun(tree, options);
-  const place: Place = { run, scope: openScope(layer, '', [layer.name.text], null) };
+  const place: Place = { run, scope: openScope({ layer, prefix: '', stack: [layer.name.text], application: null }) };
   checkLayerNames(place, tree);
   if (bindParameters(place, layer)) checkItems(place);
   checkSizesUsed(place, layer);
   const diagnostics = chosen(run.problems);
   if (hasErrors(diagnostics)) return { spec: null, diagnostics };
-  const { inputs, params, body, outputs } = run;
+  const { params, body, outputs } = run;
+  const declared = layer.items.filter((item) => item.kind === 'output').length;
+  invariant(outputs.length === declared, 'an output was dropped without a diagnostic');
+  const inputs = [...run.inputs.values()];
   const spec: LayerSpec = { name: layer.name.text, axes: [...run.axes.values()], inputs, params, body, outputs };
   return { spec, diagnostics };
 }
@@ -47,7 +51,8 @@ function startRun(tree: SourceTree, options: ElaborateOptions): Elaboration {
     file: tree.file,
     layers: new Map(tree.layers.map((layer) => [layer.name.text, layer])),
     sizes: options.sizes, sizesUsed: new Set(), axes: new Map(),
-    inputs: [], params: [], body: [], outputs: [], lets: new Map(), paths: new Set(), problems: [], seen: new Set(), applications: 0,
+    inputs: new Map(), params: [], body: [], outputs: [], lets: new Map(), made: new Map(),
+    problems: [], seen: new Set(), applications: 0,
   };
 }
 

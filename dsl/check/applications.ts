@@ -48,16 +48,20 @@ function inline(place: Place, binding: LetSyntax, call: CallSyntax, checkBody: B
   }
   const given = sortArguments(place, layer, call);
   if (given === null) return null;
-  const inner: Place = { run, scope: openScope(layer, `${scope.prefix}${binding.name.text}.`, [...scope.stack, layer.name.text], call.span) };
-  if (!bindAxes(place, inner, { layer, call, given })) return null;
-  bindInputs(inner, layer, given, call);
+  const application = { layer, call, given };
+  const bound = boundAxes(place, application);
+  if (bound === null) return null;
+  const prefix = `${scope.prefix}${binding.name.text}.`;
+  const brought = { span: call.span, arguments: given.inputs, ...bound };
+  const inner: Place = { run, scope: openScope({ layer, prefix, stack: [...scope.stack, layer.name.text], application: brought }) };
+  if (!declareParameters(inner, application, bound)) return null;
   checkBody(inner);
   return nameOutputs(inner);
 }
 
 function sortArguments(place: Place, layer: LayerSyntax, call: CallSyntax): Given | null {
   const inputNames = inputsOf(layer).map((each) => each.tensor.name.text);
-  const axisNames = new Set(layer.axes.map((each) => each.name.text));
+  const axisNames = axisNamesOf(layer);
   const inputs = new Map<string, Checked>();
   const axes = new Map<string, ArgumentSyntax>();
   let position = 0;
@@ -95,46 +99,79 @@ function inputsOf(layer: LayerSyntax): readonly InputSyntax[] {
   return layer.items.filter((item): item is InputSyntax => item.kind === 'input');
 }
 
+function axisNamesOf(layer: LayerSyntax): ReadonlySet<string> {
+  const derived = layer.items.flatMap((item) => (item.kind === 'axis' ? [item.name.text] : []));
+  return new Set([...layer.axes.map((each) => each.name.text), ...derived]);
+}
+
 type Application = { readonly layer: LayerSyntax; readonly call: CallSyntax; readonly given: Given };
 
-/** Axes of the callee: given ones, then those that its inputs' values determine, then fresh ones. */
-function bindAxes(outer: Place, inner: Place, application: Application): boolean {
-  const { layer, given } = application;
-  const bound = new Map<string, AxisEntry>();
+/** Axes of the caller, and sizes of fresh axes, by the callee's names. */
+type Bound = { readonly axes: ReadonlyMap<string, AxisEntry>; readonly sizes: ReadonlyMap<string, number> };
+
+/** What is given for axes of the callee, then what its inputs' values determine. */
+function boundAxes(outer: Place, application: Application): Bound | null {
+  const axes = new Map<string, AxisEntry>();
   const sizes = new Map<string, number>();
-  for (const [name, argument] of given.axes) {
-    if (argument.value.kind === 'name') {
-      const axis = outer.scope.axes.get(argument.value.name);
-      if (axis !== undefined) {
-        bound.set(name, axis);
-        continue;
-      }
+  for (const [name, argument] of application.given.axes) {
+    const axis = argument.value.kind === 'name' ? outer.scope.axes.get(argument.value.name) : undefined;
+    if (axis !== undefined) {
+      axes.set(name, axis);
+      continue;
     }
     const size = sizeValue(outer, argument.value);
     const checked = size === null ? null : checkSize(outer, name, size, argument.value.span);
-    if (checked === null) return false;
+    if (checked === null) return null;
     sizes.set(name, checked);
   }
-  inferAxes(application, bound, sizes);
+  inferAxes(outer, application, axes, sizes);
+  return { axes, sizes };
+}
+
+/** An input `u[D]` whose value has exactly one axis that is not spoken for gives it to D. */
+function inferAxes(outer: Place, application: Application, bound: Map<string, AxisEntry>, sizes: ReadonlyMap<string, number>): void {
+  const { layer, given } = application;
+  const names = axisNamesOf(layer);
+  for (let hasChanged = true; hasChanged; ) {
+    hasChanged = false;
+    for (const input of inputsOf(layer)) {
+      const value = given.inputs.get(input.tensor.name.text) ?? null;
+      if (value === null) continue;
+      const taken = new Set([...bound.values()].map((each) => each.path));
+      const open = input.tensor.axes.filter((axis) => names.has(axis.text) && !bound.has(axis.text) && !sizes.has(axis.text));
+      const free = value.axes.filter((axis) => !taken.has(axis));
+      const [name] = open;
+      const [path] = free;
+      const size = path === undefined ? undefined : outer.run.axes.get(path)?.size;
+      if (name === undefined || path === undefined || size === undefined || open.length > 1 || free.length > 1) continue;
+      bound.set(name.text, { path, size, span: name.span });
+      hasChanged = true;
+    }
+  }
+}
+
+/** Puts the axis parameters into the callee's scope: the caller's axes, or fresh ones. */
+function declareParameters(inner: Place, application: Application, bound: Bound): boolean {
   let isSound = true;
-  for (const axis of layer.axes) {
-    const entry = bound.get(axis.name.text);
+  for (const axis of application.layer.axes) {
+    const name = axis.name.text;
+    const entry = bound.axes.get(name);
     if (entry !== undefined) {
-      inner.scope.axes.set(axis.name.text, { ...entry, span: axis.name.span });
+      inner.scope.axes.set(name, { ...entry, span: axis.name.span });
       continue;
     }
-    const size = sizes.get(axis.name.text) ?? sizeOfParameter(inner, axis, application);
-    if (size === null || declareAxis(inner, axis.name, overridden(inner, axis.name.text, size)) === null) isSound = false;
+    const size = overriddenSize(inner, axis.name) ?? bound.sizes.get(name) ?? sizeOfParameter(inner, axis, application);
+    if (size === null || declareAxis(inner, axis.name, size) === null) isSound = false;
   }
   return isSound;
 }
 
-function overridden(place: Place, name: string, size: number): number {
-  const path = place.scope.prefix + name;
-  const chosen = place.run.sizes.get(path);
-  if (chosen === undefined) return size;
-  place.run.sizesUsed.add(path);
-  return chosen;
+function overriddenSize(inner: Place, name: Name): number | null {
+  const path = inner.scope.prefix + name.text;
+  const chosen = inner.run.sizes.get(path);
+  if (chosen === undefined) return null;
+  inner.run.sizesUsed.add(path);
+  return checkSize(inner, path, chosen, name.span);
 }
 
 function sizeOfParameter(inner: Place, axis: LayerSyntax['axes'][number], application: Application): number | null {
@@ -148,51 +185,24 @@ function sizeOfParameter(inner: Place, axis: LayerSyntax['axes'][number], applic
   return value === null ? null : checkSize(inner, axis.name.text, value, axis.size.span);
 }
 
-/** An input `u[D]` whose value has exactly one axis that is not spoken for gives it to D. */
-function inferAxes(application: Application, bound: Map<string, AxisEntry>, sizes: ReadonlyMap<string, number>): void {
-  const { layer, given } = application;
-  const parameters = new Set(layer.axes.map((each) => each.name.text));
-  for (let hasChanged = true; hasChanged; ) {
-    hasChanged = false;
-    for (const input of inputsOf(layer)) {
-      const value = given.inputs.get(input.tensor.name.text) ?? null;
-      if (value === null) continue;
-      const taken = new Set([...bound.values()].map((each) => each.path));
-      const open = input.tensor.axes.filter((axis) => parameters.has(axis.text) && !bound.has(axis.text) && !sizes.has(axis.text));
-      const free = value.axes.filter((axis) => !taken.has(axis));
-      const [name] = open;
-      const [path] = free;
-      if (name === undefined || path === undefined || open.length > 1 || free.length > 1) continue;
-      bound.set(name.text, { path, size: 0, span: name.span });
-      hasChanged = true;
-    }
-  }
-}
-
-function bindInputs(inner: Place, layer: LayerSyntax, given: Given, call: CallSyntax): void {
-  const { run, scope } = inner;
-  for (const [name, axis] of scope.axes) {
-    const size = run.axes.get(axis.path)?.size;
-    if (size !== undefined && size !== axis.size) scope.axes.set(name, { ...axis, size });
-  }
-  for (const axis of layer.items) {
-    if (axis.kind === 'input') bindInput(inner, axis, given.inputs.get(axis.tensor.name.text) ?? null, call);
-  }
-}
-
-function bindInput(inner: Place, input: InputSyntax, argument: Checked, call: CallSyntax): void {
+/** Makes an input of an applied layer stand for its argument. */
+export function bindInput(inner: Place, input: InputSyntax): void {
   const { tensor } = input;
-  const axes = tensor.axes.every((each) => inner.scope.axes.has(each.text)) ? axisPaths(inner, tensor.axes) : null;
-  const value = argument === null ? null : fitArgument(inner, { name: tensor.name, type: tensor.type?.name.text ?? 'real', perSequence: tensor.perSequence, axes, argument, call });
+  if (!checkFree(inner, tensor.name)) return;
+  const axes = axisPaths(inner, tensor.axes);
+  const argument = inner.scope.application?.arguments.get(tensor.name.text) ?? null;
+  const type = tensor.type?.name.text ?? 'real';
+  const fit = { name: tensor.name, type, perSequence: tensor.perSequence, axes, argument };
+  const value = argument === null ? null : fitArgument(inner, { ...fit, argument });
   inner.scope.symbols.set(tensor.name.text, {
     kind: 'value', what: 'input', span: tensor.name.span, previous: null,
-    value: value === null ? null : shared(inner, `${inner.scope.prefix}${tensor.name.text}`, value),
+    value: value === null ? null : shared(inner, inner.scope.prefix + tensor.name.text, value),
   });
 }
 
 type Fit = {
   readonly name: Name; readonly type: string; readonly perSequence: boolean;
-  readonly axes: readonly string[] | null; readonly argument: SpecExpression; readonly call: CallSyntax;
+  readonly axes: readonly string[] | null; readonly argument: SpecExpression;
 };
 
 function fitArgument(inner: Place, fit: Fit): Checked {
@@ -215,7 +225,7 @@ function fitArgument(inner: Place, fit: Fit): Checked {
   if (extra !== undefined) {
     return complain(inner, {
       code: 'SSM2006', span: argument.span, message: `the argument of \`${name.text}\` has the axis \`${extra}\`, the input has ${showAxes(axes)}`, label: `has ${showAxes(argument.axes)}`,
-      secondary: [{ span: name.span, text: 'the input' }], help: `bind an axis of the layer to it: \`D = ${extra}\``,
+      secondary: [{ span: name.span, text: 'the input' }], help: `bind an axis of the input to it, as in \`D = ${extra}\``,
     });
   }
   const typed = fit.type === 'complex' ? toComplex(argument) : argument;
@@ -228,7 +238,6 @@ function shared(place: Place, path: string, value: SpecExpression): SpecExpressi
   const { run } = place;
   run.body.push({ kind: 'let', name: path, value, span: value.span });
   run.lets.set(path, value);
-  run.paths.add(path);
   return { kind: 'reference', target: 'let', name: path, axes: value.axes, type: value.type, variance: value.variance, span: value.span };
 }
 

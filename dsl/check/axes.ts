@@ -76,7 +76,6 @@ export function declareAxis(place: Place, name: Name, size: number): AxisEntry |
   const entry: AxisEntry = { path, size, span: name.span };
   place.scope.axes.set(name.text, entry);
   place.run.axes.set(path, { name: path, size });
-  place.run.paths.add(path);
   return entry;
 }
 
@@ -99,9 +98,19 @@ export function findAxis(place: Place, name: Name): AxisEntry | null {
   });
 }
 
+/** Axes of one tensor, at most. */
+export const rankLimit = 16;
+
 /** Paths of a list of axis names; null after a complaint about an unknown or repeated one. */
 export function axisPaths(place: Place, names: readonly Name[]): readonly string[] | null {
   const paths: string[] = [];
+  const excess = names[rankLimit];
+  if (excess !== undefined) {
+    return complain(place, {
+      code: 'SSM2009', span: excess.span, message: `${names.length} axes in one list; the limit is ${rankLimit}`, label: 'one too many',
+      help: `use at most ${rankLimit} axes`,
+    });
+  }
   let isComplete = true;
   for (const name of names) {
     const entry = findAxis(place, name);

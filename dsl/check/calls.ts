@@ -205,8 +205,8 @@ function checkDelay(place: Place, call: CallSyntax): Checked {
       notes: [`delays are whole numbers from 1 to ${delayLimit}: a value from the future would not be causal`], help: 'write a whole number such as `1`',
     });
   }
-  const stem = operand.kind === 'reference' ? operand.name : `${place.scope.prefix}value`;
-  const name = freshPath(place.run, `${stem}.delay${steps}`);
+  const stem = operand.kind === 'reference' ? `${operand.name}.delay${steps}` : `${place.scope.prefix}delay.${steps}`;
+  const name = freshPath(place.run, stem);
   const variance = { batch: operand.variance.batch, time: true };
   return { kind: 'delay', operand, steps, name, axes: operand.axes, type: operand.type, variance, span: call.span };
 }
@@ -234,7 +234,7 @@ function checkGather(place: Place, call: CallSyntax): Checked {
       help: 'name an axis of the table',
     });
   }
-  const input = index.kind === 'reference' ? place.run.inputs.find((each) => each.name === index.name) : undefined;
+  const input = index.kind === 'reference' ? place.run.inputs.get(index.name) : undefined;
   if (input !== undefined && input.values !== null && input.values > axis.size) {
     return complain(place, {
       code: 'SSM2009', span: index.span, message: `the index has ${input.values} values, the axis \`${name.text}\` only ${axis.size} entries`,

@@ -40,8 +40,18 @@ export type Scope = {
   readonly declared: ReadonlyMap<string, Span>;
   /** names of the layers being applied, outermost first */
   readonly stack: readonly string[];
-  /** where the layer is applied; null for the outermost */
-  readonly appliedAt: Span | null;
+  /** null for the outermost layer */
+  readonly application: ApplicationScope | null;
+};
+
+/** What an application brings into the scope of the applied layer. */
+export type ApplicationScope = {
+  readonly span: Span;
+  readonly arguments: ReadonlyMap<string, Checked>;
+  /** axes of the caller that stand for derived axes of the layer (`axis E = 2 * D`) */
+  readonly axes: ReadonlyMap<string, AxisEntry>;
+  /** sizes given for axes of the layer */
+  readonly sizes: ReadonlyMap<string, number>;
 };
 
 /** One run: what has been built so far. */
@@ -51,14 +61,14 @@ export type Elaboration = {
   readonly sizes: ReadonlyMap<string, number>;
   readonly sizesUsed: Set<string>;
   readonly axes: Map<string, AxisSpec>;
-  readonly inputs: InputSpec[];
+  readonly inputs: Map<string, InputSpec>;
   readonly outputs: OutputSpec[];
   readonly params: ParamSpec[];
   readonly body: BodySpec[];
   /** values of lets by path, to find why something varies with time */
   readonly lets: Map<string, SpecExpression>;
-  /** paths given out, so that made names cannot clash */
-  readonly paths: Set<string>;
+  /** how often a made name was given out, so that none is given twice */
+  readonly made: Map<string, number>;
   readonly problems: Diagnostic[];
   readonly seen: Set<string>;
   applications: number;
@@ -81,14 +91,17 @@ export type Complaint = Pick<Diagnostic, 'code' | 'message'> & {
 export function complain(place: Place, complaint: Complaint): null {
   const { run, scope } = place;
   const key = `${complaint.code} ${complaint.span.start} ${complaint.span.end} ${complaint.message}`;
-  if (run.seen.has(key) || run.problems.length >= problemLimit) return null;
+  const severity = complaint.severity ?? 'error';
+  if (run.seen.has(key) || run.problems.length >= problemLimit[severity]) return null;
   run.seen.add(key);
   const labels: Label[] = (complaint.secondary ?? []).map((each) => ({ file: run.file, ...each }));
-  if (scope.appliedAt !== null) labels.push({ file: run.file, span: scope.appliedAt, text: `\`${scope.layer.name.text}\` is applied here` });
+  if (scope.application !== null) {
+    labels.push({ file: run.file, span: scope.application.span, text: `\`${scope.layer.name.text}\` is applied here` });
+  }
   run.problems.push(makeDiagnostic({
     code: complaint.code,
     message: complaint.message,
-    severity: complaint.severity ?? 'error',
+    severity,
     primary: { file: run.file, span: complaint.span, text: complaint.label },
     secondary: labels,
     notes: complaint.notes ?? [],
@@ -97,8 +110,8 @@ export function complain(place: Place, complaint: Complaint): null {
   return null;
 }
 
-/** Enough to keep errors when warnings come first; what is shown is cut later. */
-const problemLimit = 1000;
+/** More are not kept. Warnings stop first: however many there are, an error after them is kept. */
+const problemLimit: Readonly<Record<Diagnostic['severity'], number>> = { error: 1000, warning: 100, remark: 100 };
 
 /** `did you mean …` among the candidates, or the fallback. Silent when there are many problems. */
 export function didYouMean(place: Place, name: string, candidates: Iterable<string>, otherwise: string | null): string | null {
@@ -107,12 +120,14 @@ export function didYouMean(place: Place, name: string, candidates: Iterable<stri
   return found === null ? otherwise : `write \`${found}\``;
 }
 
-/** A path that nobody has: `stem`, or `stem.2`, `stem.3`, … (no declared name begins with a digit). */
+/**
+ * A path that nobody has: `stem`, then `stem.2`, `stem.3`, …. A stem has a part that no declaration
+ * can make (it begins with a digit, or follows the name of a value), so it never meets a declared path.
+ */
 export function freshPath(run: Elaboration, stem: string): string {
-  let path = stem;
-  for (let count = 2; run.paths.has(path); count++) path = `${stem}.${count}`;
-  run.paths.add(path);
-  return path;
+  const count = (run.made.get(stem) ?? 0) + 1;
+  run.made.set(stem, count);
+  return count === 1 ? stem : `${stem}.${count}`;
 }
 
 /** Names that the language gives meaning to; nobody may declare them. */

@@ -1,12 +1,12 @@
 /** Statements of a layer, one after the other: axes, inputs, params, lets, assertions, outputs. */
 import type { AssertionSyntax, AxisSyntax, InputSyntax, ItemSyntax, LetSyntax, Name, OutputSyntax, ParamSyntax, TensorSyntax } from '../ast.ts';
 import type { SpecExpression, SpecType } from '../spec.ts';
-import { applyLayer } from './applications.ts';
+import { applyLayer, bindInput } from './applications.ts';
 import { axisPaths, checkSize, declareAxis, showAxes, sizeValue } from './axes.ts';
 import { constantVariance, toComplex, widen } from './build.ts';
 import { evaluate } from './calls.ts';
 import { checkFree, complain, didYouMean } from './elaboration.ts';
-import type { Checked, Place } from './elaboration.ts';
+import type { AxisEntry, Checked, Place } from './elaboration.ts';
 import { checkInitial } from './initialisers.ts';
 import { checkState } from './states.ts';
 import { sourceOfTime } from './walk.ts';
@@ -29,7 +29,7 @@ function checkItem(place: Place, item: ItemSyntax): void {
     case 'axis':
       return checkAxis(place, item);
     case 'input':
-      return place.scope.appliedAt === null ? checkInput(place, item) : undefined;
+      return place.scope.application === null ? checkInput(place, item) : bindInput(place, item);
     case 'param':
       return checkParam(place, item);
     case 'let':
@@ -46,12 +46,24 @@ function checkItem(place: Place, item: ItemSyntax): void {
 }
 
 function checkAxis(place: Place, item: AxisSyntax): void {
+  const bound = place.scope.application?.axes.get(item.name.text);
   const path = place.scope.prefix + item.name.text;
-  const chosen = place.run.sizes.get(path);
+  const chosen = bound === undefined ? place.run.sizes.get(path) : undefined;
   if (chosen !== undefined) place.run.sizesUsed.add(path);
-  const value = chosen ?? sizeValue(place, item.size);
+  const value = chosen ?? place.scope.application?.sizes.get(item.name.text) ?? sizeValue(place, item.size);
   const size = value === null ? null : checkSize(place, item.name.text, value, item.size.span);
+  if (bound !== undefined) return bindDerived(place, item, bound, size);
   declareAxis(place, item.name, size ?? 1);
+}
+
+/** A derived axis that the caller bound to one of its own: the sizes must agree. */
+function bindDerived(place: Place, item: AxisSyntax, bound: AxisEntry, size: number | null): void {
+  if (checkFree(place, item.name)) place.scope.axes.set(item.name.text, { ...bound, span: item.name.span });
+  if (size === null || size === bound.size) return;
+  complain(place, {
+    code: 'SSM2009', span: item.span, message: `\`${item.name.text}\` has ${size} entries, the axis \`${bound.path}\` bound to it ${bound.size}`,
+    label: 'sizes differ', help: `give \`${bound.path}\` the size ${size}`,
+  });
 }
 
 type Declared = { readonly axes: readonly string[]; readonly type: SpecType; readonly values: number | null };
@@ -90,8 +102,7 @@ function checkInput(place: Place, item: InputSyntax): void {
   const declared = checkTensor(place, item.tensor);
   if (declared === null) return declare(place, name, 'input', null);
   const variance = { batch: true, time: !item.tensor.perSequence };
-  place.run.inputs.push({ name: name.text, ...declared, variance, span: item.span });
-  place.run.paths.add(name.text);
+  place.run.inputs.set(name.text, { name: name.text, ...declared, variance, span: item.span });
   const { axes, type } = declared;
   declare(place, name, 'input', { kind: 'reference', target: 'input', name: name.text, axes, type, variance, span: name.span });
 }
@@ -117,7 +128,6 @@ function checkParam(place: Place, item: ParamSyntax): void {
   }
   const path = place.scope.prefix + name.text;
   place.run.params.push({ name: path, axes, type, initial: initial?.initial ?? null, span: item.span });
-  place.run.paths.add(path);
   declare(place, name, 'parameter', { kind: 'reference', target: 'param', name: path, axes, type, variance: constantVariance, span: name.span });
 }
 
@@ -135,7 +145,6 @@ function checkLet(place: Place, item: LetSyntax): void {
   const path = place.scope.prefix + item.name.text;
   place.run.body.push({ kind: 'let', name: path, value: stated, span: item.span });
   place.run.lets.set(path, stated);
-  place.run.paths.add(path);
   const { type, variance } = stated;
   declare(place, item.name, 'let', { kind: 'reference', target: 'let', name: path, axes: stated.axes, type, variance, span: item.name.span });
 }
@@ -173,7 +182,7 @@ function checkOutput(place: Place, item: OutputSyntax): void {
   const fitted = typed === null ? null : fitAxes(place, name, declared.axes, typed);
   if (fitted === null || !checkOutputVariance(place, item, fitted)) return;
   place.scope.outputs.set(name.text, fitted);
-  if (place.scope.appliedAt === null) place.run.outputs.push({ name: name.text, value: fitted, axes: declared.axes, span: item.span });
+  if (place.scope.application === null) place.run.outputs.push({ name: name.text, value: fitted, axes: declared.axes, span: item.span });
 }
 
 function fitOutputType(place: Place, item: OutputSyntax, type: SpecType, value: SpecExpression): Checked {
@@ -211,14 +220,15 @@ function checkAssertion(place: Place, item: AssertionSyntax): void {
 }
 
 function checkVariance(place: Place, assertion: AssertionSyntax['assertion'], name: Name, value: SpecExpression): void {
-  const source = sourceOfTime(place.run, value);
-  if (assertion === 'selective' && source === null) {
+  const isSelective = value.variance.time;
+  if (isSelective === (assertion === 'selective')) return;
+  if (!isSelective) {
     complain(place, {
       code: 'SSM3005', span: name.span, message: `\`${name.text}\` does not vary with time`, label: 'asserted to be selective',
       notes: ['it depends on parameters and per-sequence values only'], help: `remove \`${name.text}\` from the list, or let it depend on an input`,
     });
-  }
-  if (assertion === 'time_invariant' && source !== null) {
+  } else {
+    const source = sourceOfTime(place.run, value) ?? value;
     complain(place, {
       code: 'SSM3005', span: name.span, message: `\`${name.text}\` varies with time`, label: 'asserted to be time-invariant',
       secondary: [{ span: source.span, text: source.kind === 'reference' ? `\`${source.name}\` enters here` : 'time enters here' }],

@@ -11,6 +11,7 @@ import { checkFree, complain, didYouMean } from './elaboration.ts';
 import type { Checked, Place } from './elaboration.ts';
 import { warnUnstable } from './stability.ts';
 import { requireType } from './types.ts';
+import { readingOf } from './walk.ts';
 
 type Clause<Kind extends StateClauseSyntax['kind']> = StateClauseSyntax & { kind: Kind };
 
@@ -37,13 +38,15 @@ export function checkState(place: Place, syntax: StateSyntax): void {
     if (complete.length === made.length) states = complete;
   }
   if (!isFree) return;
-  for (const state of states ?? []) {
-    place.run.body.push(state);
-    place.run.paths.add(state.name);
-  }
+  place.run.body.push(...(states ?? []));
   const value = states === null ? null : sumOf(states.map((state) => readingOfState(state, 'state')));
   const previous = states === null ? null : sumOf(states.map((state) => readingOfState(state, 'previous')));
-  place.scope.symbols.set(syntax.tensor.name.text, { kind: 'value', what: 'state', span: syntax.tensor.name.span, value, previous });
+  const { text, span } = syntax.tensor.name;
+  place.scope.symbols.set(text, { kind: 'value', what: 'state', span, value, previous });
+  const second = states?.[1];
+  if (second === undefined) return;
+  const reverse = { value: readingOfState(second, 'state'), previous: readingOfState(second, 'previous') };
+  place.scope.symbols.set(`${text}_reverse`, { kind: 'value', what: 'state', span, ...reverse });
 }
 
 function sumOf(values: readonly SpecExpression[]): Checked {
@@ -167,10 +170,10 @@ function checkDirection(place: Place, direction: Direction): StateSpec | null {
   place.scope.symbols.set(name, { kind: 'value', what: 'state', span: syntax.tensor.name.span, value: own, previous: own });
   const wasUsed = place.scope.used.has(name);
   const rhs = evaluate(place, update.value);
+  const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(place, clauses.discretize, header);
+  const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset, header);
   if (!wasUsed) place.scope.used.delete(name);
   place.scope.symbols.delete(name);
-  const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(place, clauses.discretize, header);
-  const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset);
   if (rhs === null || discretization === null || reset === null) return null;
   const affine = readAffine(place, rhs, header.name);
   if (affine === null || !checkFit(place, header, affine.coefficient, update.value) || !checkFit(place, header, affine.drive, update.value)) return null;
@@ -218,14 +221,26 @@ function checkStructure(place: Place, clause: Clause<'structure'> | null, coeffi
 
 const noReset: { readonly value: StateSpec['reset'] } = { value: null };
 
-function checkReset(place: Place, clause: Clause<'reset'>): { readonly value: StateSpec['reset'] } | null {
+function checkReset(place: Place, clause: Clause<'reset'>, header: Header): { readonly value: StateSpec['reset'] } | null {
   const condition = evaluate(place, clause.condition);
   if (condition === null || !requireType(place, condition, ['flag'], 'the condition of a reset')) return null;
+  if (!isFreeOfState(place, condition, header, 'the condition of its reset')) return null;
   if (condition.axes.length === 0) return { value: { action: clause.action, condition } };
   return complain(place, {
     code: 'SSM2006', span: condition.span, message: `the condition of a reset has the axes ${showAxes(condition.axes)}`, label: 'one flag per token is needed',
     notes: ['a reset drops the whole state at once'], help: 'use a flag without axes',
   });
+}
+
+/** What steers a state must not read it. */
+function isFreeOfState(place: Place, value: SpecExpression, header: Header, what: string): boolean {
+  const reading = readingOf(value, header.name);
+  if (reading === null) return true;
+  complain(place, {
+    code: 'SSM3004', span: reading.span, message: `the state \`${header.name}\` occurs in ${what}`, label: 'the state',
+    notes: ['an update is affine in the state only if its coefficients are known without it'], help: 'let it depend on the input instead of the state',
+  });
+  return false;
 }
 
 const noDiscretization: DiscretizationSpec = { rule: 'none' };
@@ -259,6 +274,7 @@ function checkDiscretization(place: Place, clause: Clause<'discretize'>, header:
   if (matched === null || deltaArgument === undefined) return null;
   const delta = evaluate(place, deltaArgument.value);
   if (delta === null || !requireType(place, delta, ['real'], 'the step size')) return null;
+  if (!isFreeOfState(place, delta, header, 'its step size')) return null;
   const extra = delta.axes.find((axis) => !header.axes.includes(axis));
   if (extra !== undefined) {
     return complain(place, {

@@ -95,7 +95,7 @@ describe('axes', () => {
   it('broadcasts to stated axes', () => {
     const spec = load('layer A(D = 4, N = 2) { input u[D] let v[D, N] = u output y[N] = sum[D](v) }');
     const [item] = spec.body;
-    expect(item!.kind === 'let' && item.value.axes).toEqual(['D', 'N']);
+    expect(item?.kind === 'let' && item.value.axes).toEqual(['D', 'N']);
     expect(letOf(spec, 'v')).toBe('(input:u + (0 * iota(N)))');
   });
 
@@ -169,6 +169,14 @@ describe('application', () => {
   it('broadcasts an argument without the axes of the input', () => {
     const spec = load(`${inner}layer Outer { input h let b = Inner(u = h) output o = sum[F](rename(b.y + b.z, G, F)) }`.replace('layer Outer {', 'layer Outer(G = 3) { axis F = G').replace('u = h', 'u = h, D = G'));
     expect(letOf(spec, 'b.u')).toBe('(input:h + (0 * iota(G)))');
+  });
+
+  it('binds, sizes and checks derived axes', () => {
+    const layers = 'layer Half(D = 4) { axis E = 2 * D axis K = 3 input u[D], g[E] param p[K] output y[D] = u * sum[E](g) * sum[K](p) }\n';
+    const spec = load(`${layers}layer Outer(A = 5) { axis B = 10 input h[A], v[B] let b = Half(h, v, K = 7) output o[A] = b }`);
+    expect(spec.axes.map((axis) => [axis.name, axis.size])).toEqual([['A', 5], ['B', 10], ['b.K', 7]]);
+    const wrong = loadLayer({ name: 'a', text: `${layers}layer Outer(A = 5) { axis B = 9 input h[A], v[B] let b = Half(h, v) output o[A] = b }` }, null, { sizes: new Map() });
+    expect(wrong.diagnostics.map((each) => each.code)).toEqual(['SSM2009']);
   });
 
   it('stops before a tree of applications grows without bound', () => {
