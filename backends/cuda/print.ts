@@ -23,9 +23,8 @@ function cudaNamer(): Namer {
   const namer = createNamer();
   return {
     fresh(stem) {
-      let name = namer.fresh(stem);
-      while (macros.test(name)) name = namer.fresh(`${stem}_of`);
-      return name;
+      const name = namer.fresh(stem);
+      return macros.test(name) ? namer.fresh(`of_${stem}`) : name;
     },
   };
 }
