@@ -20,7 +20,8 @@ export function mentions(expression: ExpressionSyntax, name: string): boolean {
     case 'unary': return mentions(expression.operand, name);
     case 'binary': return mentions(expression.left, name) || mentions(expression.right, name);
     case 'conditional':
-      return [expression.condition, expression.whenTrue, expression.whenFalse].some((each) => mentions(each, name));
+      return [expression.condition, expression.whenTrue, expression.whenFalse]
+        .some((each) => mentions(each, name));
     case 'call': return expression.arguments.some((argument) => mentions(argument.value, name));
   }
 }
@@ -71,7 +72,8 @@ function readAffineCall(call: CallSyntax, state: string, scope: Scope): Affine |
   const [re, im] = [readAffine(first, state, scope), readAffine(second, state, scope)];
   if (re === null || im === null) return null;
   const tape = scope.run.tape;
-  const unit = { axes: [], shape: [], nodes: Int32Array.of(complexNode(tape, constantNode(tape, 0), constantNode(tape, 1))) };
+  const imaginary = complexNode(tape, constantNode(tape, 0), constantNode(tape, 1));
+  const unit = { axes: [], shape: [], nodes: Int32Array.of(imaginary) };
   return combineAffine('+', re, mapParts(im, (tensor) => combine('*', unit, tensor, scope)), scope);
 }
 

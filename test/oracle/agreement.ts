@@ -10,7 +10,7 @@ import { elementCount, positionsOf, type BoundedTensor, type OracleTensor } from
 export type Agreement = {
   /** ‖actual − expected‖ / ‖expected‖ */
   readonly relativeL2: number;
-  /** largest |actual − expected| / bound: above 1 the comparison fails; NaN in `actual` gives Infinity */
+  /** largest |actual − expected| / bound: above 1 the comparison fails; NaN gives Infinity */
   readonly worstBoundUse: number;
   /** where that is, as a position in `actual` */
   readonly worstPosition: number;
@@ -44,7 +44,8 @@ export function compare(
 ): Agreement {
   const reference = reorder(expected, options.axes ?? expected.axes, options.boundFactor ?? 1);
   const width = expected.im === null ? 1 : 2;
-  invariant(actual.length === reference.re.length * width, `${actual.length} numbers, expected ${reference.re.length * width}`);
+  const count = reference.re.length * width;
+  invariant(actual.length === count, `${actual.length} numbers, expected ${count}`);
   const use = boundUse(actual, reference);
   const bar = options.relativeL2Bar ?? Infinity;
   const vacuous = options.nonVacuity === 'waived' ? null : whyVacuous(reference, bar);
@@ -58,10 +59,15 @@ type Reference = { readonly re: Float64Array; readonly im: Float64Array | null; 
 
 function reorder(tensor: BoundedTensor, axes: readonly string[], factor: number): Reference {
   const shape = axes.map((axis) => tensor.shape[tensor.axes.indexOf(axis)] ?? NaN);
-  invariant(elementCount(shape) === tensor.re.length, `axes [${axes.join(', ')}] of a tensor over [${tensor.axes.join(', ')}]`);
+  const isWhole = elementCount(shape) === tensor.re.length;
+  invariant(isWhole, `axes [${axes.join(', ')}] of a tensor over [${tensor.axes.join(', ')}]`);
   const positions = positionsOf(tensor, axes, shape);
   const pick = (array: Float64Array): Float64Array => Float64Array.from(positions, (at) => array[at]!);
-  return { re: pick(tensor.re), im: tensor.im === null ? null : pick(tensor.im), bound: pick(tensor.bound).map((each) => each * factor) };
+  return {
+    re: pick(tensor.re),
+    im: tensor.im === null ? null : pick(tensor.im),
+    bound: pick(tensor.bound).map((each) => each * factor),
+  };
 }
 
 function boundUse(actual: ArrayLike<number>, reference: Reference): { worstBoundUse: number; worstPosition: number } {
@@ -100,7 +106,9 @@ function whyVacuous(reference: Reference, bar: number): string | null {
   if (sizes.some((size) => !Number.isFinite(size))) return 'the reference is not finite';
   const rms = Math.sqrt(sizes.reduce((sum, size) => sum + size * size, 0) / count);
   const wide = reference.bound.reduce((sum, bound) => sum + (bound < 0.01 * rms ? 0 : 1), 0);
-  if (bar === Infinity && wide > 0.01 * count) return `the bound exceeds 1 % of the result's size in ${wide} of ${count} entries`;
+  if (bar === Infinity && wide > 0.01 * count) {
+    return `the bound exceeds 1 % of the result's size in ${wide} of ${count} entries`;
+  }
   const width = reference.im === null ? 1 : 2;
   const perfect = Float64Array.from({ length: count * width }, (_, at) =>
     width === 1 ? reference.re[at]! : (at % 2 === 0 ? reference.re : reference.im!)[at >> 1]!);

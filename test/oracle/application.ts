@@ -2,7 +2,9 @@
  * Layers: their items in order, and the application of one layer in another, which is the same walk
  * in a scope of its own whose states, parameters and fresh axes carry the instance's path.
  */
-import type { CallSyntax, ExpressionSyntax, ItemSyntax, LayerSyntax, LetSyntax, TensorSyntax } from '../../dsl/ast.ts';
+import type {
+  CallSyntax, ExpressionSyntax, ItemSyntax, LayerSyntax, LetSyntax, TensorSyntax,
+} from '../../dsl/ast.ts';
 import { invariant, required } from '../../support/invariant.ts';
 import { evaluateExpression } from './expressions.ts';
 import { broadcastTo, leafTensor, type NodeTensor } from './node-tensor.ts';
@@ -19,7 +21,8 @@ export function runItems(layer: LayerSyntax, scope: Scope): ReadonlyMap<string, 
 function runItem(item: ItemSyntax, scope: Scope, outputs: Map<string, NodeTensor>): void {
   switch (item.kind) {
     case 'axis':
-      if (!scope.axisNames.has(item.name.text)) declareAxis(scope, item.name.text, evaluateSize(item.size, scope));
+      if (scope.axisNames.has(item.name.text)) return;
+      declareAxis(scope, item.name.text, evaluateSize(item.size, scope));
       return;
     case 'input':
       required(scope.values.get(item.tensor.name.text), `input ${item.tensor.name.text}`);
@@ -36,7 +39,10 @@ function runItem(item: ItemSyntax, scope: Scope, outputs: Map<string, NodeTensor
       evaluateState(item, scope);
       return;
     case 'output':
-      outputs.set(item.tensor.name.text, stated(evaluateExpression(item.value, scope), item.tensor.axes.map((axis) => axis.text), scope));
+      outputs.set(
+        item.tensor.name.text,
+        stated(evaluateExpression(item.value, scope), item.tensor.axes.map((axis) => axis.text), scope),
+      );
   }
 }
 
@@ -76,8 +82,13 @@ function paramTensor(tensor: TensorSyntax, scope: Scope): NodeTensor {
 }
 
 /** Inlines a layer; `instance` is the name of the `let`, null where the call stands in an expression. */
-export function applyLayer(call: CallSyntax, scope: Scope, instance: string | null): ReadonlyMap<string, NodeTensor> {
-  const layer = required(scope.run.tree.layers.find((each) => each.name.text === call.callee.text), call.callee.text);
+export function applyLayer(
+  call: CallSyntax,
+  scope: Scope,
+  instance: string | null,
+): ReadonlyMap<string, NodeTensor> {
+  const name = call.callee.text;
+  const layer = required(scope.run.tree.layers.find((each) => each.name.text === name), `layer ${name}`);
   invariant(!scope.layers.includes(layer), `layer ${layer.name.text} applies itself`);
   const inner: Scope = {
     run: scope.run,
@@ -129,5 +140,6 @@ function bindInferredAxes(input: TensorSyntax, inner: Scope): void {
   const bound = new Set(input.axes.map((axis) => inner.axisNames.get(axis.text)));
   const free = value.tensor.axes.filter((axis) => axis !== 'batch' && axis !== 'time' && !bound.has(axis));
   const [axis, full] = [open[0], free[0]];
-  if (open.length === 1 && free.length === 1 && axis !== undefined && full !== undefined) inner.axisNames.set(axis.text, full);
+  if (open.length !== 1 || free.length !== 1 || axis === undefined || full === undefined) return;
+  inner.axisNames.set(axis.text, full);
 }

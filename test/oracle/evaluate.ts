@@ -7,7 +7,9 @@ import type { LayerSyntax, SourceTree, TensorSyntax } from '../../dsl/ast.ts';
 import { invariant, required } from '../../support/invariant.ts';
 import { runItems } from './application.ts';
 import { complexOf, type Complex } from './complex-functions.ts';
-import { leafTensor, positionsOf, readTensor, type BoundedTensor, type NodeTensor, type OracleTensor } from './node-tensor.ts';
+import {
+  leafTensor, positionsOf, readTensor, type BoundedTensor, type NodeTensor, type OracleTensor,
+} from './node-tensor.ts';
 import { float64Rounding, type Rounding } from './rounding.ts';
 import { declareAxis, evaluateSize, type Run, type Scope } from './scope.ts';
 import { createTape, gradientBound, sweepBackward, type Adjoints, type Tape } from './tape.ts';

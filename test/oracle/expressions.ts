@@ -82,7 +82,12 @@ function countAlong(axis: string, size: number, scope: Scope): NodeTensor {
 }
 
 /** Arithmetic makes nodes with gradients; comparisons and logic make flags (0 or 1) without. */
-export function combine(operator: BinarySyntaxOperator, left: NodeTensor, right: NodeTensor, scope: Scope): NodeTensor {
+export function combine(
+  operator: BinarySyntaxOperator,
+  left: NodeTensor,
+  right: NodeTensor,
+  scope: Scope,
+): NodeTensor {
   const tape = scope.run.tape;
   const flag = (test: (a: number, b: number) => boolean): NodeTensor =>
     mapTensors([left, right], (a, b) => constantNode(tape, test(tape.re[a]!, tape.re[b]!) ? 1 : 0));
@@ -103,7 +108,12 @@ export function combine(operator: BinarySyntaxOperator, left: NodeTensor, right:
   }
 }
 
-export function select(condition: NodeTensor, whenTrue: NodeTensor, whenFalse: NodeTensor, scope: Scope): NodeTensor {
+export function select(
+  condition: NodeTensor,
+  whenTrue: NodeTensor,
+  whenFalse: NodeTensor,
+  scope: Scope,
+): NodeTensor {
   return mapTensors([condition, whenTrue, whenFalse], (flag, a, b) => (scope.run.tape.re[flag] !== 0 ? a : b));
 }
 
@@ -142,7 +152,9 @@ const argumentNames: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 function argumentAt(call: CallSyntax, at: number): ExpressionSyntax {
-  const wanted = call.axes.length > 0 && call.callee.text === 'max' ? 'value' : (argumentNames.get(call.callee.text) ?? ['value'])[at];
+  const isReduction = call.axes.length > 0 && (call.callee.text === 'max' || call.callee.text === 'min');
+  const names = isReduction ? undefined : argumentNames.get(call.callee.text);
+  const wanted = (names ?? ['value'])[at];
   const named = call.arguments.find((argument) => argument.name !== null && argument.name.text === wanted);
   const positional = call.arguments.filter((argument) => argument.name === null);
   return required(named ?? positional[at], `argument ${at + 1} of ${call.callee.text}`).value;
@@ -160,7 +172,8 @@ function axisArgument(call: CallSyntax, at: number, scope: Scope): string {
 }
 
 function iota(call: CallSyntax, scope: Scope): NodeTensor {
-  const axis = call.axes[0] === undefined ? axisArgument(call, 0, scope) : fullAxisName(scope, call.axes[0].text);
+  const [bracketed] = call.axes;
+  const axis = bracketed === undefined ? axisArgument(call, 0, scope) : fullAxisName(scope, bracketed.text);
   return countAlong(axis, required(scope.run.sizes.get(axis), `size of ${axis}`), scope);
 }
 
@@ -196,17 +209,23 @@ function evaluateOverAxes(call: CallSyntax, scope: Scope): NodeTensor {
       return combine('-', shifted, total, scope);
     }
     case 'rms_norm': return normalise(operand, axes, epsilonOf(call, scope), scope);
-    case 'layer_norm':
-      return normalise(combine('-', operand, meanAxes(operand, axes, scope), scope), axes, epsilonOf(call, scope), scope);
+    case 'layer_norm': {
+      const centred = combine('-', operand, meanAxes(operand, axes, scope), scope);
+      return normalise(centred, axes, epsilonOf(call, scope), scope);
+    }
     case 'gather':
-    case 'pick': return gather(operand, required(axes[0], 'axis'), evaluateExpression(argumentAt(call, 1), scope), scope);
+    case 'pick': {
+      const index = evaluateExpression(argumentAt(call, 1), scope);
+      return gather(operand, required(axes[0], 'axis'), index, scope);
+    }
     default: return required<NodeTensor>(null, `function ${call.callee.text}[…]`);
   }
 }
 
 function meanAxes(operand: NodeTensor, axes: readonly string[], scope: Scope): NodeTensor {
   const count = axes.reduce((product, axis) => product * sizeOfAxis(operand, axis), 1);
-  return combine('/', sumAxes(scope.run.tape, operand, axes), scalarTensor(scope.run.tape, Math.max(1, count)), scope);
+  const divisor = scalarTensor(scope.run.tape, Math.max(1, count));
+  return combine('/', sumAxes(scope.run.tape, operand, axes), divisor, scope);
 }
 
 /** e^(x − max x): the maximum is a constant of the formula, so no gradient goes through it. */
@@ -260,25 +279,26 @@ function last(operand: NodeTensor, scope: Scope): NodeTensor {
 
 /**
  * The value `steps` tokens earlier in the order of the sequence, zero before the first. In the block
- * of a state with `reset when`, a tap that would look across a flag (at any token after it, up to
- * this one) is zero as well.
+ * of a state with resets, a tap that would look across the boundary of a segment is zero as well.
  */
 function delay(operand: NodeTensor, steps: number, scope: Scope): NodeTensor {
   const { length, tape, batch } = scope.run;
   const mask = scope.tapMask;
-  const over = unionAxes(mask === null ? [operand] : [operand, mask]);
+  const over = unionAxes(mask === null ? [operand] : [operand, mask.flags]);
   const others = over.axes.filter((axis) => axis !== 'time' && axis !== 'batch');
   const axes = over.axes.includes('batch') ? ['batch', 'time', ...others] : ['time', ...others];
   const shape = axes.map((axis) =>
     axis === 'batch' ? batch : axis === 'time' ? length : required(over.shape[over.axes.indexOf(axis)], axis));
   const source = broadcastTo(operand, axes, shape).nodes;
-  const flags = mask === null ? null : broadcastTo(mask, axes, shape).nodes;
+  const flags = mask === null ? null : broadcastTo(mask.flags, axes, shape).nodes;
+  // the first token visited of a segment carries the flag: its boundary is before it, in order
+  const nearest = mask?.order === 'reverse' ? 1 : 0;
   const inner = others.reduce((product, axis) => product * required(shape[axes.indexOf(axis)], axis), 1);
   const zero = constantNode(tape, 0);
   const nodes = source.map((_, at) => {
     const time = Math.floor(at / inner) % length;
     if (time < steps) return zero;
-    for (let back = 0; flags !== null && back < steps; back++) {
+    for (let back = nearest; flags !== null && back < steps + nearest; back++) {
       if (tape.re[flags[at - back * inner]!] !== 0) return zero;
     }
     return source[at - steps * inner]!;

@@ -93,7 +93,12 @@ function numbersOf(file: SafetensorsFile, name: string): Numbers | null {
 }
 
 /** null where the file has no such tensor (gradients of flags, of systems without them). */
-function readBinding(file: SafetensorsFile, system: GoldenSystem, binding: Binding, prefix: string): OracleTensor | null {
+function readBinding(
+  file: SafetensorsFile,
+  system: GoldenSystem,
+  binding: Binding,
+  prefix: string,
+): OracleTensor | null {
   const name = `${prefix}${binding.golden}`;
   const re = numbersOf(file, name) ?? numbersOf(file, `${name}.re`);
   const im = numbersOf(file, `${name}.im`);
@@ -101,9 +106,9 @@ function readBinding(file: SafetensorsFile, system: GoldenSystem, binding: Bindi
     invariant(prefix !== '', `golden file ${system.name} has no tensor ${name}`);
     return null;
   }
-  const isPair = binding.layout.includes('pair');
   const real = arrange(re, system, binding.layout, 0);
-  const imaginary = isPair ? arrange(re, system, binding.layout, 1) : im === null ? null : arrange(im, system, binding.layout, 0);
+  let imaginary = im === null ? null : arrange(im, system, binding.layout, 0);
+  if (binding.layout.includes('pair')) imaginary = arrange(re, system, binding.layout, 1);
   return { axes: real.axes, shape: real.shape, re: real.values, im: imaginary?.values ?? null };
 }
 
@@ -123,7 +128,8 @@ function arrange(
   layout: readonly string[],
   part: number,
 ): { axes: readonly string[]; shape: readonly number[]; values: Float64Array } {
-  invariant(layout.length === numbers.shape.length, `layout [${layout.join(', ')}] of a tensor of ${numbers.shape.length} dimensions`);
+  const rank = numbers.shape.length;
+  invariant(layout.length === rank, `layout [${layout.join(', ')}] of a tensor of ${rank} dimensions`);
   const dimensions = layout.map((entry) => dimensionOf(entry, part));
   const axes = dimensions.flatMap((dimension) => dimension.axes);
   const shape = axes.map((axis) => required(system.sizes[axis], `size of ${axis}`));
@@ -132,8 +138,10 @@ function arrange(
     const size = required(numbers.shape[at], 'size');
     const count = dimension.axes.reduce((product, axis) => product * required(system.sizes[axis], axis), 1);
     const whole = dimension.isFixed || layout[at]?.includes('@') === true || count === size;
-    invariant(whole && dimension.start + count <= size, `layout entry ${layout[at]} of a dimension of size ${size}`);
-    offsets = offsets.flatMap((offset) => Array.from({ length: count }, (_, index) => offset * size + dimension.start + index));
+    const fits = whole && dimension.start + count <= size;
+    invariant(fits, `layout entry ${layout[at]} of a dimension of size ${size}`);
+    offsets = offsets.flatMap((offset) =>
+      Array.from({ length: count }, (_, index) => offset * size + dimension.start + index));
   });
   return { axes, shape, values: Float64Array.from(offsets, (offset) => numbers.values[offset]!) };
 }

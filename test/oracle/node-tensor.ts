@@ -33,7 +33,8 @@ export function scalarTensor(tape: Tape, value: number): NodeTensor {
 }
 
 export function sizeOfAxis(tensor: NodeTensor | OracleTensor, axis: string): number {
-  return required(tensor.shape[tensor.axes.indexOf(axis)], `axis ${axis} of a tensor over [${tensor.axes.join(', ')}]`);
+  const size = tensor.shape[tensor.axes.indexOf(axis)];
+  return required(size, `axis ${axis} of a tensor over [${tensor.axes.join(', ')}]`);
 }
 
 /**
@@ -48,10 +49,13 @@ export function positionsOf(
   const strides = wantedAxes.map((axis, dimension) => {
     const at = source.axes.indexOf(axis);
     if (at < 0) return 0;
-    invariant(source.shape[at] === wantedShape[dimension], `axis ${axis} has sizes ${source.shape[at]} and ${wantedShape[dimension]}`);
+    const [found, wanted] = [source.shape[at], wantedShape[dimension]];
+    invariant(found === wanted, `axis ${axis} has sizes ${found} and ${wanted}`);
     return elementCount(source.shape.slice(at + 1));
   });
-  for (const axis of source.axes) invariant(wantedAxes.includes(axis), `axis ${axis} is not in [${wantedAxes.join(', ')}]`);
+  for (const axis of source.axes) {
+    invariant(wantedAxes.includes(axis), `axis ${axis} is not in [${wantedAxes.join(', ')}]`);
+  }
   let positions = Int32Array.of(0);
   wantedShape.forEach((size, dimension) => {
     const next = new Int32Array(positions.length * size);

@@ -38,7 +38,8 @@ export function scanByToken(value: ExpressionSyntax, scope: Scope, frame: StateF
     before.forEach((node, row) => void (previous[offsetOf(row)] = node));
     state.forEach((node, row) => void (updated[offsetOf(row)] = node));
   }
-  return { updated: { axes, shape, nodes: updated }, previous: { axes, shape, nodes: previous }, final: Int32Array.from(state) };
+  const final = Int32Array.from(state);
+  return { updated: { axes, shape, nodes: updated }, previous: { axes, shape, nodes: previous }, final };
 }
 
 /** The scope of one token: what does not mention the state is evaluated once for all tokens and sliced. */

@@ -37,7 +37,7 @@ export type Scope = {
   readonly axisNames: Map<string, string>;
   readonly values: Map<string, ScopeValue>;
   /** inside the block of a state with `reset when`: where its flag is up, so that taps stop there */
-  readonly tapMask: NodeTensor | null;
+  readonly tapMask: { readonly flags: NodeTensor; readonly order: 'forward' | 'reverse' } | null;
   /** answers an expression before it is evaluated: token loops put slices of known values here */
   readonly shortcut: ((expression: ExpressionSyntax) => NodeTensor | null) | null;
   /** the layer and all that apply it, outermost first */

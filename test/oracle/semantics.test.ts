@@ -68,6 +68,9 @@ describe('states', () => {
     const given = { inputs: { u, f: flag } };
     expect(outputOf(text, given)).toEqual([1, 12, 3, 34]);
     expect(outputOf(text, given, 'outside')).toEqual([0, 1, 2, 3]);
+    // in reverse the flag is on the first token visited: the boundary is after token 2, not before it
+    const reverse = text.replace('reset when f', 'reset when f; order reverse');
+    expect(outputOf(reverse, given)).toEqual([1, 12, 123, 4]);
   });
 
   it('a state in its own coefficient or contracted is evaluated token by token (delta rule)', () => {

@@ -48,7 +48,8 @@ export function evaluateState(item: StateSyntax, scope: Scope): void {
     scope.values.set(name, { kind: 'state', updated, previous });
     return;
   }
-  const options = order?.options.map((option) => option.text).filter((option) => option !== 'sum' && option !== 'twice') ?? [];
+  const names = order?.options.map((option) => option.text) ?? [];
+  const options = names.filter((option) => option !== 'sum' && option !== 'twice');
   invariant(options.length === 0, `order bidirectional ${options.join(' ')}`);
   const forward = runDirection(item, scope, name, 'forward');
   const reverse = runDirection(item, scope, `${name}_reverse`, 'reverse');
@@ -64,7 +65,7 @@ export function evaluateState(item: StateSyntax, scope: Scope): void {
 function runDirection(item: StateSyntax, scope: Scope, storedName: string, order: 'forward' | 'reverse'): ScanResult {
   const { run } = scope;
   const frame = frameOf(item, scope, storedName, order);
-  const block: Scope = { ...scope, tapMask: frame.flags };
+  const block: Scope = { ...scope, tapMask: frame.flags === null ? null : { flags: frame.flags, order } };
   const result = scanState(item, block, frame);
   const leading = { axes: ['batch', ...frame.axes], shape: [run.batch, ...frame.shape] };
   run.finalNodes.set(`${scope.prefix}${storedName}`, { ...leading, nodes: result.final });
@@ -78,7 +79,8 @@ function frameOf(item: StateSyntax, scope: Scope, storedName: string, order: 'fo
   const { batch, length } = scope.run;
   const reset = clauseOf(item, 'reset');
   const condition = reset === null ? null : evaluateExpression(reset.condition, scope);
-  const flags = condition === null ? null : broadcastTo(condition, ['batch', 'time', ...axes], [batch, length, ...shape]);
+  const frameAxes = ['batch', 'time', ...axes];
+  const flags = condition === null ? null : broadcastTo(condition, frameAxes, [batch, length, ...shape]);
   return {
     name: item.tensor.name.text,
     isReal,
@@ -92,7 +94,13 @@ function frameOf(item: StateSyntax, scope: Scope, storedName: string, order: 'fo
 }
 
 /** The given initial state, or zeros; leaves of the tape either way, so that gradients can be asked. */
-function initialTensor(path: string, axes: readonly string[], shape: readonly number[], isReal: boolean, scope: Scope): NodeTensor {
+function initialTensor(
+  path: string,
+  axes: readonly string[],
+  shape: readonly number[],
+  isReal: boolean,
+  scope: Scope,
+): NodeTensor {
   const { run } = scope;
   const given = run.initial.get(path);
   const wanted = ['batch', ...axes];
@@ -103,7 +111,12 @@ function initialTensor(path: string, axes: readonly string[], shape: readonly nu
   return nodes;
 }
 
-function zeroLeaves(axes: readonly string[], shape: readonly number[], isReal: boolean, scope: Scope): NodeTensor {
+function zeroLeaves(
+  axes: readonly string[],
+  shape: readonly number[],
+  isReal: boolean,
+  scope: Scope,
+): NodeTensor {
   const nodes = Int32Array.from({ length: elementCount(shape) }, () =>
     pushNode(scope.run.tape, complexOf(0), { isReal, bound: 0 }));
   return { axes, shape, nodes };
@@ -121,7 +134,8 @@ function scanState(item: StateSyntax, scope: Scope, frame: StateFrame): ScanResu
   const rule = clause.rule.callee.text;
   const alpha = rule === 'gbt' ? required(first, 'alpha') : null;
   const delta = required(rule === 'gbt' ? second : first, 'delta');
-  return scanAffine(scope, frame, discretize({ rule, alpha, delta, inputRule: clause.inputRule?.text ?? null, affine }, scope));
+  const inputRule = clause.inputRule?.text ?? null;
+  return scanAffine(scope, frame, discretize({ rule, alpha, delta, inputRule, affine }, scope));
 }
 
 function scanNext(value: ExpressionSyntax, scope: Scope, frame: StateFrame): ScanResult {

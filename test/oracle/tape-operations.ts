@@ -130,7 +130,8 @@ export function absNode(tape: Tape, node: number): number {
   const size = modulus(z);
   const own = isRealNode(tape, node) ? 0 : tape.rounding.functionError('abs', size, size);
   const partial = size === 0 ? complexOf(0) : complexOf(z.re / size, -z.im / size);
-  const edge: Edge = { parent: node, partial, partialBound: size === 0 ? 1 : Math.min(2, (2 * boundOf(tape, node)) / size) };
+  const partialBound = size === 0 ? 1 : Math.min(2, (2 * boundOf(tape, node)) / size);
+  const edge: Edge = { parent: node, partial, partialBound };
   return pushNode(tape, complexOf(size), { isReal: true, bound: boundOf(tape, node) + own }, [edge]);
 }
 
@@ -185,7 +186,8 @@ export function sumNodes(tape: Tape, nodes: readonly number[]): number {
     value = addComplex(value, term);
     sizes += modulus(term);
     bound += boundOf(tape, node);
-    total = pushNode(tape, value, { isReal: isRealNode(tape, total) && isRealNode(tape, node), bound: bound + own * sizes }, [
+    const isReal = isRealNode(tape, total) && isRealNode(tape, node);
+    total = pushNode(tape, value, { isReal, bound: bound + own * sizes }, [
       { parent: total, partial: one, partialBound: 0 },
       { parent: node, partial: one, partialBound: 0 },
     ]);

@@ -109,8 +109,8 @@ export type Adjoints = {
 
 /**
  * One reverse sweep. Bounds are first order: the error of an adjoint is Σ |p|·error + |δp|·majorant
- * plus three roundings of each contribution's majorant (a complex product and a sum); because majorants (not the values) are
- * carried, any order of summation is covered up to the logarithmic factor that `gradientBound` adds.
+ * plus three roundings of each contribution's majorant (a complex product and a sum); because
+ * majorants (not the values) are carried, any order of summation is covered up to the logarithmic factor that `gradientBound` adds.
  */
 export function sweepBackward(tape: Tape, seeds: ReadonlyMap<number, Complex>): Adjoints {
   const count = tape.count;
@@ -143,7 +143,9 @@ function pullBack(tape: Tape, adjoints: Adjoints, edge: number, node: number): v
   const size = partialIm === 0 ? Math.abs(partialRe) : Math.hypot(partialRe, partialIm);
   const round = tape.rounding.round;
   adjoints.re[parent] = round(adjoints.re[parent]! + round(partialRe * re + partialIm * im));
-  if (tape.isReal[parent] === 0) adjoints.im[parent] = round(adjoints.im[parent]! + round(partialRe * im - partialIm * re));
+  if (tape.isReal[parent] === 0) {
+    adjoints.im[parent] = round(adjoints.im[parent]! + round(partialRe * im - partialIm * re));
+  }
   adjoints.majorant[parent]! += size * majorant;
   const rounding = 3 * tape.rounding.unit * size * majorant;
   adjoints.error[parent]! += size * adjoints.error[node]! + partialBound * majorant + rounding;

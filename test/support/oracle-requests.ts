@@ -5,7 +5,7 @@
  */
 import { parse } from '../../dsl/index.ts';
 import type { SourceTree } from '../../dsl/ast.ts';
-import type { LayerSpec, SpecType } from '../../dsl/spec.ts';
+import type { InputSpec, LayerSpec, SpecType, Variance } from '../../dsl/spec.ts';
 import { required } from '../../support/invariant.ts';
 import type { EvaluationRequest, OracleTensor } from '../oracle/evaluate.ts';
 import type { GoldenData } from '../oracle/golden.ts';
@@ -86,15 +86,20 @@ export type RandomRequest = { readonly batch: number; readonly length: number; r
  */
 export function randomRequest(tree: SourceTree, spec: LayerSpec, given: RandomRequest): EvaluationRequest {
   const next = seededNumbers(given.seed);
-  const sizes = new Map([...spec.axes.map(({ name, size }) => [name, size] as const), ['batch', given.batch] as const, ['time', given.length] as const]);
+  const sizes = new Map(spec.axes.map(({ name, size }) => [name, size] as const));
+  sizes.set('batch', given.batch).set('time', given.length);
   const make = (axes: readonly string[], type: SpecType, values: number | null): OracleTensor => {
     const shape = axes.map((axis) => required(sizes.get(axis), `size of ${axis}`));
     const made = randomTensor(axes.join(' '), shape, next, type === 'complex' ? 'complex' : 'real');
     if (type === 'flag') return { ...made, re: made.re.map((each) => (each > 0.6 ? 1 : 0)) };
-    if (type === 'index') return { ...made, re: made.re.map((each) => Math.floor(((each + 1) / 2) * (values ?? 1))) };
+    if (type === 'index') {
+      return { ...made, re: made.re.map((each) => Math.floor(((each + 1) / 2) * (values ?? 1))) };
+    }
     return roundTensor(made, 'f32');
   };
-  const leading = ({ batch, time }: { batch: boolean; time: boolean }): string[] => [...(batch ? ['batch'] : []), ...(time ? ['time'] : [])];
+  const leading = ({ batch, time }: Variance): string[] => [...(batch ? ['batch'] : []), ...(time ? ['time'] : [])];
+  const makeInput = (each: InputSpec): OracleTensor =>
+    make([...leading(each.variance), ...each.axes], each.type, each.values);
   const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
   return {
     tree,
@@ -102,7 +107,7 @@ export function randomRequest(tree: SourceTree, spec: LayerSpec, given: RandomRe
     sizes: new Map(spec.axes.filter(({ name }) => !name.includes('.')).map(({ name, size }) => [name, size])),
     batch: given.batch,
     length: given.length,
-    inputs: new Map(spec.inputs.map((each) => [each.name, make([...leading(each.variance), ...each.axes], each.type, each.values)])),
+    inputs: new Map(spec.inputs.map((each) => [each.name, makeInput(each)])),
     params: new Map(spec.params.map((each) => [each.name, make(each.axes, each.type, null)])),
     initial: new Map(states.map((each) => [each.name, make(['batch', ...each.axes], each.type, null)])),
   };
