@@ -19,6 +19,34 @@ export type Opcode = {
   readonly immediate: Immediate;
 };
 
+/** Names of the text format. */
+export type InstructionName =
+  | 'block' | 'loop' | 'if' | 'else' | 'end' | 'br' | 'br_if' | 'select' | 'local.get' | 'local.set'
+  | 'local.tee' | 'i32.load' | 'f32.load' | 'f64.load' | 'i32.load8_s' | 'i32.load8_u' | 'i32.load16_u'
+  | 'i32.store' | 'f32.store' | 'f64.store' | 'i32.store8' | 'i32.store16' | 'v128.load'
+  | 'v128.load16x4_u' | 'v128.load32_splat' | 'v128.store' | 'v128.store32_lane' | 'v128.store64_lane'
+  | 'v128.load32_zero' | 'v128.load64_zero' | 'i32.const' | 'i32.eqz' | 'i32.eq' | 'i32.ne' | 'i32.lt_s'
+  | 'i32.lt_u' | 'i32.le_s' | 'i32.le_u' | 'i32.ge_s' | 'i32.add' | 'i32.sub' | 'i32.mul' | 'i32.div_u'
+  | 'i32.rem_u' | 'i32.and' | 'i32.or' | 'i32.shl' | 'i32.shr_s' | 'i32.shr_u' | 'f32.const' | 'f32.eq'
+  | 'f32.ne' | 'f32.lt' | 'f32.le' | 'f32.abs' | 'f32.neg' | 'f32.floor' | 'f32.sqrt' | 'f32.add'
+  | 'f32.sub' | 'f32.mul' | 'f32.div' | 'f32.min' | 'f32.max' | 'f64.const' | 'f64.eq' | 'f64.ne'
+  | 'f64.lt' | 'f64.le' | 'f64.abs' | 'f64.neg' | 'f64.floor' | 'f64.sqrt' | 'f64.add' | 'f64.sub'
+  | 'f64.mul' | 'f64.div' | 'f64.min' | 'f64.max' | 'f32.convert_i32_s' | 'f32.convert_i32_u'
+  | 'f32.demote_f64' | 'f64.convert_i32_s' | 'f64.convert_i32_u' | 'f64.promote_f32'
+  | 'i32.reinterpret_f32' | 'f32.reinterpret_i32' | 'i32.trunc_sat_f32_s' | 'i32.trunc_sat_f32_u'
+  | 'i32.trunc_sat_f64_s' | 'i32.trunc_sat_f64_u' | 'i32x4.trunc_sat_f32x4_s' | 'i32x4.trunc_sat_f32x4_u'
+  | 'f32x4.convert_i32x4_s' | 'f32x4.convert_i32x4_u' | 'v128.const i32x4' | 'v128.const f32x4'
+  | 'i8x16.shuffle' | 'i32x4.splat' | 'f32x4.splat' | 'i32x4.extract_lane' | 'f32x4.extract_lane'
+  | 'i32x4.replace_lane' | 'f32x4.replace_lane' | 'v128.not' | 'v128.and' | 'v128.andnot' | 'v128.or'
+  | 'v128.bitselect' | 'i8x16.narrow_i16x8_s' | 'i8x16.narrow_i16x8_u' | 'i16x8.narrow_i32x4_s'
+  | 'i16x8.narrow_i32x4_u' | 'i16x8.extend_low_i8x16_s' | 'i16x8.extend_low_i8x16_u'
+  | 'i32x4.extend_low_i16x8_s' | 'i32x4.extend_low_i16x8_u' | 'f32x4.eq' | 'f32x4.ne' | 'f32x4.lt'
+  | 'f32x4.le' | 'f32x4.abs' | 'f32x4.neg' | 'f32x4.sqrt' | 'f32x4.floor' | 'f32x4.add' | 'f32x4.sub'
+  | 'f32x4.mul' | 'f32x4.div' | 'f32x4.min' | 'f32x4.max' | 'f32x4.pmin' | 'f32x4.pmax' | 'i32x4.eq'
+  | 'i32x4.ne' | 'i32x4.lt_s' | 'i32x4.lt_u' | 'i32x4.le_s' | 'i32x4.le_u' | 'i32x4.abs' | 'i32x4.neg'
+  | 'i32x4.shl' | 'i32x4.shr_s' | 'i32x4.shr_u' | 'i32x4.add' | 'i32x4.sub' | 'i32x4.mul' | 'i32x4.min_s'
+  | 'i32x4.min_u' | 'i32x4.max_s' | 'i32x4.max_u';
+
 const plain = (code: number, immediate: Immediate = 'none'): Opcode => ({ prefix: 0, code, immediate });
 const saturating = (code: number): Opcode => ({ prefix: 0xfc, code, immediate: 'none' });
 const simd = (code: number, immediate: Immediate = 'none'): Opcode => ({ prefix: 0xfd, code, immediate });
@@ -97,9 +125,9 @@ const vectors = {
 } as const;
 
 /** All instructions by their name in the text format. */
-export const opcodes = { ...control, ...memory, ...integers, ...floats, ...conversions, ...lanes, ...vectors } as const satisfies Readonly<Record<string, Opcode>>;
-
-export type InstructionName = keyof typeof opcodes;
+export const opcodes: Readonly<Record<InstructionName, Opcode>> = {
+  ...control, ...memory, ...integers, ...floats, ...conversions, ...lanes, ...vectors,
+};
 
 /** One instruction with the numbers of its immediate, or a remark for readers of the text. */
 export type Instruction =

@@ -66,7 +66,9 @@ export function lowerLogarithm(_builder: KernelBuilder, x: KernelExpression): Ke
  * u = 1 + x (the form of the FreeBSD library).
  */
 export function expandLog1p(builder: KernelBuilder, x: KernelExpression): KernelExpression {
-  const u = builder.let('u', add(constant(1, x), x));
+  const isInside = binary('and', binary('less', constant(-1, x), x), binary('less', x, constantOfBits(0x7f7fffff, x)));
+  const isRegular = builder.let('isRegular', isInside);
+  const u = builder.let('u', select(isRegular, add(constant(1, x), x), constant(1, x)));
   const { exponent, mantissa } = splitNumber(builder, u);
   const isNear = builder.let('isNear', binary('equal', exponent, integerConstant(0, x)));
   const isLarge = binary('less', constant(1, x), x);
@@ -78,8 +80,6 @@ export function expandLog1p(builder: KernelBuilder, x: KernelExpression): Kernel
   const cubic = subtract(multiply(multiply(square, f), horner(f, log1pCoefficients)), multiply(constant(0.5, x), square));
   const low = add(cubic, add(correction, multiply(count, constant(ln2Low, x))));
   const value = add(multiply(count, constant(ln2High, x)), add(f, low));
-  const isInside = binary('less', constant(-1, x), x);
-  const isFinite = binary('less', x, constantOfBits(0x7f7fffff, x));
-  const outside = select(isInside, x, unary('log2', u));
-  return select(binary('and', isInside, isFinite), value, outside);
+  const outside = select(binary('less', constant(-1, x), x), x, unary('log2', add(constant(1, x), x)));
+  return select(isRegular, value, outside);
 }

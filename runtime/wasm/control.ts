@@ -24,7 +24,7 @@ export const nameAddress = 1024;
 export const nameCapacity = 1024;
 /** argument block of the kernel */
 export const argumentAddress = 2048;
-export const argumentCapacity = 65_536 - argumentAddress;
+export const argumentCapacity: number = 65_536 - argumentAddress;
 /** addresses below this are the first page's */
 export const heapStart = 65_536;
 
