@@ -11,6 +11,7 @@ import {
 } from './interpret-operators.ts';
 import type { KernelExpression } from './nodes.ts';
 import { literalProblem } from './types.ts';
+import { operandsOf } from './walk.ts';
 
 /** Evaluates for the active invocations and returns the node's lanes. */
 export type Evaluate = () => Lanes;
@@ -40,7 +41,8 @@ function compileUnary(expression: Of<'unary'>, machine: Machine): Evaluate {
 function compileBinary(expression: Of<'binary'>, machine: Machine): Evaluate {
   const [left, right] = [compileExpression(expression.left, machine), compileExpression(expression.right, machine)];
   const finish = finisher(machine, expression.type.element);
-  const apply = integerFunction(expression.operator, expression.left.type.element, machine) ?? binaryFunctions[expression.operator];
+  const { operator } = expression;
+  const apply = integerFunction(operator, expression.left.type.element, machine) ?? binaryFunctions[operator];
   const result = new Float64Array(expression.type.width * machine.size);
   return fastBinary(expression, left, right, { machine, result }) ?? (() => {
     const [a, b] = [left(), right()];
@@ -58,7 +60,9 @@ function compileBinary(expression: Of<'binary'>, machine: Machine): Evaluate {
 }
 
 /** Loops of their own for f32 sums and products, which are most of what kernels compute. */
-function fastBinary({ operator, type }: Of<'binary'>, left: Evaluate, right: Evaluate, { machine, result }: { machine: Machine; result: Lanes }): Evaluate | null {
+function fastBinary(
+  { operator, type }: Of<'binary'>, left: Evaluate, right: Evaluate, { machine, result }: { machine: Machine; result: Lanes },
+): Evaluate | null {
   if (type.element !== 'f32' || machine.rounding !== 'f32' || (operator !== 'add' && operator !== 'multiply')) return null;
   const isSum = operator === 'add';
   return () => {
@@ -76,7 +80,7 @@ function fastBinary({ operator, type }: Of<'binary'>, left: Evaluate, right: Eva
 }
 
 function compileSelect(expression: Of<'select'>, machine: Machine): Evaluate {
-  const parts = [expression.condition, expression.whenTrue, expression.whenFalse].map((each) => compileExpression(each, machine));
+  const parts = operandsOf(expression).map((each) => compileExpression(each, machine));
   const result = new Float64Array(expression.type.width * machine.size);
   return () => {
     const [condition, whenTrue, whenFalse] = parts.map((each) => each());
@@ -119,8 +123,16 @@ export function memoryOf(machine: Machine, of: { readonly id: number; readonly n
   return required(machine.memories.get(of.id), `memory of ${of.name}`);
 }
 
+/** First element and width of an access by one invocation. */
+export type Access = {
+  readonly index: number;
+  readonly width: number;
+  readonly aligned: boolean;
+  readonly invocation: number;
+};
+
 /** Checks first element, width and alignment of a wide access; false: nothing may be touched. */
-export function checkAccess(machine: Machine, memory: Memory, access: { index: number; width: number; aligned: boolean; invocation: number }): boolean {
+export function checkAccess(machine: Machine, memory: Memory, access: Access): boolean {
   const { index, width, aligned, invocation } = access;
   if (aligned && index % width !== 0) machine.report('misaligned', { buffer: memory.name, index, invocation });
   if (index >= 0 && index + width <= memory.length) return true;
@@ -165,7 +177,8 @@ function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>,
       const isInside = checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation });
       const isGood = isInside && (!isWatched || noteRead(machine, memory, at, invocation));
       for (let component = 0; component < width; component += 1) {
-        result[component * size + invocation] = isGood ? memory.values[at * width + component] ?? 0 : memory.poison;
+        const value = memory.values[at * width + component] ?? 0;
+        result[component * size + invocation] = isGood ? value : memory.poison;
       }
     }
     return result;
@@ -188,7 +201,8 @@ function compileElement({ array, index, type: { width } }: Of<'element'>, machin
         isGood = false;
       }
       for (let component = 0; component < width; component += 1) {
-        result[component * size + invocation] = isGood ? memory.values[(at * width + component) * size + invocation] ?? 0 : memory.poison;
+        const value = memory.values[(at * width + component) * size + invocation] ?? 0;
+        result[component * size + invocation] = isGood ? value : memory.poison;
       }
     }
     return result;
@@ -224,7 +238,8 @@ function compileVector(expression: Of<'splat' | 'extract' | 'horizontal-add'>, m
   };
 }
 
-function compileHorizontalAdd({ operand: { type: { element, width } } }: Of<'horizontal-add'>, operand: Evaluate, machine: Machine): Evaluate {
+function compileHorizontalAdd(expression: Of<'horizontal-add'>, operand: Evaluate, machine: Machine): Evaluate {
+  const { element, width } = expression.operand.type;
   const { size } = machine;
   const result = new Float64Array(size);
   const finish: Finish = finisher(machine, element) ?? ((value) => value);

@@ -148,7 +148,8 @@ export function enterStatement(machine: Machine, statement: KernelStatement): vo
   machine.statement = statement;
   machine.steps += 1;
   if (machine.steps > machine.stepLimit) {
-    throw new InternalError(`kernel ${machine.kernel.name} took more than ${machine.stepLimit} steps, in: ${printStatementHead(statement)}`);
+    const place = printStatementHead(statement);
+    throw new InternalError(`kernel ${machine.kernel.name} took more than ${machine.stepLimit} steps, in: ${place}`);
   }
 }
 

@@ -79,7 +79,8 @@ export function integerFunction(
     case 'multiply':
       return (left, right, invocation) => {
         const product = left * right;
-        if (element === 'i32' && (product > 2147483647 || product < -2147483648)) machine.report('integer-overflow', { invocation });
+        const isOutside = product > 2147483647 || product < -2147483648;
+        if (element === 'i32' && isOutside) machine.report('integer-overflow', { invocation });
         return Math.imul(left, right);
       };
     default:

@@ -200,7 +200,8 @@ function compileStatement(statement: KernelStatement, machine: Machine): Run {
 
 /** A closure that runs the statements for the active invocations. */
 export function compileBody(body: readonly KernelStatement[], machine: Machine): Run {
-  const steps = body.filter((each) => each.kind !== 'comment').map((statement) => ({ statement, run: compileStatement(statement, machine) }));
+  const executed = body.filter((each) => each.kind !== 'comment');
+  const steps = executed.map((statement) => ({ statement, run: compileStatement(statement, machine) }));
   return () => {
     for (const { statement, run } of steps) {
       enterStatement(machine, statement);

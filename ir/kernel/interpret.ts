@@ -36,6 +36,8 @@ export type InterpretOptions = {
 /** Values of a tensor and which of its elements have been written. */
 type TensorState = { readonly values: Float64Array; readonly written: Uint8Array | null };
 
+type StateOf = (buffer: Buffer) => TensorState;
+
 /** Numbers in [0, 1) from a seed (mulberry32): the order must be reproducible. */
 function makeRandom(seed: number): () => number {
   let state = seed | 0;
@@ -66,7 +68,8 @@ function poisonOf(element: string): number {
 function bufferMemory(buffer: Buffer, state: TensorState, isWatched: boolean): Memory {
   const { values, written } = state;
   const log = isWatched && buffer.access !== 'read' ? makeAccessLog(values.length, 'global') : null;
-  return { name: buffer.name, length: values.length, values, written, log, poison: poisonOf(loadedType(buffer.storage).element) };
+  const poison = poisonOf(loadedType(buffer.storage).element);
+  return { name: buffer.name, length: values.length, values, written, log, poison };
 }
 
 function sharedMemory({ name, length, type }: SharedArray, isWatched: boolean): Memory {
@@ -94,7 +97,7 @@ function makeMachine(kernel: Kernel, sizes: RunSizes, findings: SanitizerFinding
   return machine;
 }
 
-function attachMemories(machine: Machine, sizes: RunSizes, stateOf: (buffer: Buffer) => TensorState, isWatched: boolean): void {
+function attachMemories(machine: Machine, sizes: RunSizes, stateOf: StateOf, isWatched: boolean): void {
   for (const buffer of machine.kernel.buffers) {
     const state = stateOf(buffer);
     if (state.values.length !== evaluateSize(buffer.size, sizes)) {
@@ -127,7 +130,7 @@ function runGrid(machine: Machine, sizes: RunSizes, options: InterpretOptions): 
   }
 }
 
-function launch(kernel: Kernel, sizes: RunSizes, stateOf: (buffer: Buffer) => TensorState, options: InterpretOptions): SanitizerFinding[] {
+function launch(kernel: Kernel, sizes: RunSizes, stateOf: StateOf, options: InterpretOptions): SanitizerFinding[] {
   const findings: SanitizerFinding[] = [];
   const machine = makeMachine(kernel, sizes, findings, options);
   attachMemories(machine, sizes, stateOf, options.watch !== false);

@@ -56,7 +56,8 @@ export function takeReference(reader: Reader): Reference {
 }
 
 /** The declared thing behind a reference; its name must be the declared one. */
-export function resolve<T extends { readonly name: string }>(table: ReadonlyMap<number, T>, { id, name, token }: Reference): T {
+export function resolve<T extends { readonly name: string }>(table: ReadonlyMap<number, T>, reference: Reference): T {
+  const { id, name, token } = reference;
   const found = table.get(id);
   if (found === undefined || found.name !== name) return failAt(token, `${token.text} is not declared`);
   return found;
@@ -88,7 +89,8 @@ function parseNumber(reader: Reader, sign: 1 | -1): KernelExpression {
   const match = /^(Infinity|NaN|[0-9.]+(?:e[+-]?[0-9]+)?)(u|d)?/.exec(token.text);
   const digits = match?.[1] ?? '';
   const suffix = match?.[2];
-  const scalar: KernelType = suffix === 'u' ? { element: 'u32', width: 1 } : suffix === 'd' ? { element: 'f64', width: 1 } : /^[0-9]+$/.test(digits) ? i32 : f32;
+  const plain = /^[0-9]+$/.test(digits) ? i32 : f32;
+  const scalar: KernelType = suffix === undefined ? plain : { element: suffix === 'u' ? 'u32' : 'f64', width: 1 };
   return { kind: 'literal', value: sign * Number(digits), type: withWidth(scalar, widthAtEnd(token.text)) };
 }
 
@@ -99,7 +101,9 @@ function typed<Expression extends KernelExpression>(token: Token, expression: Ex
 }
 
 const binaryBySign = new Map(Object.entries(infixOperators).map(([operator, sign]) => [sign, operator as BinaryOperator]));
-const unaryNames: readonly UnaryOperator[] = ['negate', 'not', 'absolute', 'floor', 'square-root', 'exp2', 'log2', 'sine', 'cosine'];
+const unaryNames: readonly UnaryOperator[] = [
+  'negate', 'not', 'absolute', 'floor', 'square-root', 'exp2', 'log2', 'sine', 'cosine',
+];
 
 /** `left`, or `left sign right`; longer chains need parentheses. */
 export function parseExpression(reader: Reader): KernelExpression {
@@ -136,8 +140,15 @@ function parseOperand(reader: Reader): KernelExpression {
   }
 }
 
+/** What stands in brackets after a buffer. */
+export type ParsedAccess = {
+  readonly index: KernelExpression;
+  readonly width: VectorWidth;
+  readonly aligned: boolean;
+};
+
 /** `[index; width aligned]` after a buffer. */
-export function parseAccess(reader: Reader): { readonly index: KernelExpression; readonly width: VectorWidth; readonly aligned: boolean } {
+export function parseAccess(reader: Reader): ParsedAccess {
   const { cursor } = reader;
   cursor.expect('[');
   const index = parseExpression(reader);
@@ -231,7 +242,8 @@ function parseCall(reader: Reader, token: Token): KernelExpression {
       return typed(token, { kind: 'binary', operator: token.text, left, right, type: left.type });
     }
     case 'select': {
-      const [condition = failAt(token, 'no operand'), whenTrue = condition, whenFalse = condition] = parseOperands(reader, 3);
+      const operands = parseOperands(reader, 3);
+      const [condition = failAt(token, 'no operand'), whenTrue = condition, whenFalse = condition] = operands;
       return typed(token, { kind: 'select', condition, whenTrue, whenFalse, type: whenTrue.type });
     }
     case 'convert':

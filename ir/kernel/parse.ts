@@ -10,7 +10,7 @@ import type {
 } from './nodes.ts';
 import {
   nest, parseAccess, parseExpression, parseIndex, parseSize, resolve, takeCount, takeReference, takeType, unquote,
-  type Reader, type Reference,
+  type Declarations, type Reader, type Reference,
 } from './parse-expressions.ts';
 
 const storages: readonly StorageType[] = ['f32', 'f64', 'f16', 'bf16', 'i32', 'u32', 'i8', 'u8'];
@@ -185,11 +185,14 @@ function parseGrid(reader: Reader): Kernel['grid'] {
   return [x, y, parseSize(reader)];
 }
 
+function noDeclarations(): Declarations {
+  return { variables: new Map(), uniforms: new Map(), buffers: new Map(), shared: new Map(), arrays: new Map() };
+}
+
 /** The kernel of a `.kir` text. */
 export function parseKernel(text: string): Kernel {
   const cursor = readTokens(text);
-  const declarations = { variables: new Map(), uniforms: new Map(), buffers: new Map(), shared: new Map(), arrays: new Map() };
-  const reader: Reader = { cursor, declarations, depth: 0 };
+  const reader: Reader = { cursor, declarations: noDeclarations(), depth: 0 };
   cursor.expect('kernel');
   const name = unquote(cursor.take('text'));
   const notes = parseLines(reader, 'note', () => unquote(cursor.take('text')));

@@ -6,7 +6,9 @@
  */
 import { InternalError } from '../../support/invariant.ts';
 import { loadedType } from './builder.ts';
-import { sameType, type Kernel, type KernelExpression, type KernelStatement, type Variable, type VariableId } from './nodes.ts';
+import {
+  bool, sameType, type Kernel, type KernelExpression, type KernelStatement, type Variable, type VariableId,
+} from './nodes.ts';
 import { printExpression, printKernel, printStatementHead } from './print.ts';
 import { deriveType, formatType } from './types.ts';
 import { analyseUniformity, type Uniformity } from './uniformity.ts';
@@ -36,14 +38,21 @@ type Checker = {
   count: number;
 };
 
+function isLength(length: number): boolean {
+  return Number.isInteger(length) && length > 0;
+}
+
 function checkConstantIndex(index: KernelExpression, length: number, width: number): string | null {
   if (index.kind !== 'literal') return null;
   return index.value < 0 || index.value + width > length ? `index ${index.value} outside of length ${length}` : null;
 }
 
+type OfExpression<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { readonly kind: Kind }>;
+type OfStatement<Kind extends KernelStatement['kind']> = Extract<KernelStatement, { readonly kind: Kind }>;
+
 type Expected = { readonly scope: Scope; readonly checker: Checker };
 
-function checkLoad(expression: Extract<KernelExpression, { readonly kind: 'load' }>, { checker }: Expected): string | null {
+function checkLoad(expression: OfExpression<'load'>, { checker }: Expected): string | null {
   const { buffer, index, type, aligned } = expression;
   if (!checker.kernel.buffers.includes(buffer)) return `buffer ${buffer.name} is not the kernel's`;
   if (buffer.access === 'write') return `load from write-only buffer ${buffer.name}`;
@@ -51,11 +60,11 @@ function checkLoad(expression: Extract<KernelExpression, { readonly kind: 'load'
   return checkConstantIndex(index, typeof buffer.size === 'number' ? buffer.size : Infinity, type.width);
 }
 
-function checkShuffle(expression: Extract<KernelExpression, { readonly kind: 'shuffle-xor' }>, { scope, checker }: Expected): string | null {
+function checkShuffle({ mask }: OfExpression<'shuffle-xor'>, { scope, checker }: Expected): string | null {
   if (scope.flow === 'varying') return 'shuffle in varying control flow';
-  if (![1, 2, 4, 8, 16].includes(expression.mask)) return `shuffle mask ${expression.mask}`;
+  if (![1, 2, 4, 8, 16].includes(mask)) return `shuffle mask ${mask}`;
   const { workgroupSize } = checker.kernel;
-  return workgroupSize % (2 * expression.mask) === 0 ? null : `shuffle mask ${expression.mask} in a workgroup of ${workgroupSize}`;
+  return workgroupSize % (2 * mask) === 0 ? null : `shuffle mask ${mask} in a workgroup of ${workgroupSize}`;
 }
 
 /** What is wrong with this node itself, operands aside. */
@@ -113,16 +122,17 @@ function assignedIn(body: readonly KernelStatement[], into: Set<VariableId> = ne
 }
 
 /** Rules of loops: targets evaluate `end` before every iteration, so it must not change. */
-function checkFor(statement: Extract<KernelStatement, { readonly kind: 'for' }>, { report }: Checker): void {
+function checkFor(statement: OfStatement<'for'>, { report }: Checker): void {
   const { variable, start, end, step, unroll } = statement;
   const isIndex = [variable.type, start.type, end.type].every((type) => type.element === 'i32' && type.width === 1);
   if (!isIndex) report('loop over something else than i32', statement);
   if (!Number.isInteger(step) || step <= 0) report(`loop step ${step}`, statement);
   if (unroll && (start.kind !== 'literal' || end.kind !== 'literal')) report('unrolled loop without constant bounds', statement);
-  if (readsMemoryOr(assignedIn(statement.body), end)) report('loop end reads memory or variables that the loop assigns', statement);
+  const assigned = assignedIn(statement.body);
+  if (readsMemoryOr(assigned, end)) report('loop end reads memory or variables that the loop assigns', statement);
 }
 
-function checkStore(statement: Extract<KernelStatement, { readonly kind: 'store' }>, { kernel, report }: Checker): void {
+function checkStore(statement: OfStatement<'store'>, { kernel, report }: Checker): void {
   const { buffer, index, value, aligned } = statement;
   if (!kernel.buffers.includes(buffer)) report(`buffer ${buffer.name} is not the kernel's`, statement);
   if (buffer.access === 'read') report(`store to read-only buffer ${buffer.name}`, statement);
@@ -132,11 +142,12 @@ function checkStore(statement: Extract<KernelStatement, { readonly kind: 'store'
   const length = typeof buffer.size === 'number' ? buffer.size : Infinity;
   const problem = checkConstantIndex(index, length, value.type.width);
   if (problem !== null) report(problem, statement);
-  if (aligned && index.kind === 'literal' && index.value % value.type.width !== 0) report(`index ${index.value} is not aligned`, statement);
+  const isSkewed = aligned && index.kind === 'literal' && index.value % value.type.width !== 0;
+  if (isSkewed) report(`index ${index.value} is not aligned`, statement);
 }
 
 function checkElementStore(
-  statement: Extract<KernelStatement, { readonly kind: 'set-element' | 'store-shared' }>, scope: Scope, { kernel, report }: Checker,
+  statement: OfStatement<'set-element' | 'store-shared'>, scope: Scope, { kernel, report }: Checker,
 ): void {
   const { array, index, value } = statement;
   const isKnown = statement.kind === 'set-element' ? scope.arrays.has(array.id) : kernel.shared.includes(statement.array);
@@ -147,6 +158,21 @@ function checkElementStore(
   if (problem !== null) report(problem, statement);
 }
 
+function checkBinding(statement: OfStatement<'let' | 'var' | 'assign'>, scope: Scope, checker: Checker): void {
+  const { kind, variable, value } = statement;
+  if (kind !== 'assign') define(variable, statement, checker);
+  else if (scope.variables.get(variable.id) !== 'var') checker.report(`${variable.name} cannot be assigned`, statement);
+  if (sameType(variable.type, value.type)) return;
+  checker.report(`${formatType(value.type)} in a variable of ${formatType(variable.type)}`, statement);
+}
+
+function checkArray(statement: OfStatement<'array'>, { defined, report }: Checker): void {
+  const { id, name, length } = statement.array;
+  if (defined.has(id)) report(`array ${name} is defined twice`, statement);
+  defined.add(id);
+  if (!isLength(length)) report(`array of length ${length}`, statement);
+}
+
 /** Checks a statement apart from its operands and bodies. */
 function checkStatement(statement: KernelStatement, scope: Scope, checker: Checker): void {
   const { report } = checker;
@@ -154,15 +180,9 @@ function checkStatement(statement: KernelStatement, scope: Scope, checker: Check
     case 'let':
     case 'var':
     case 'assign':
-      if (statement.kind !== 'assign') define(statement.variable, statement, checker);
-      else if (scope.variables.get(statement.variable.id) !== 'var') report(`${statement.variable.name} cannot be assigned`, statement);
-      if (!sameType(statement.variable.type, statement.value.type)) report(`${formatType(statement.value.type)} in a variable of ${formatType(statement.variable.type)}`, statement);
-      return;
+      return checkBinding(statement, scope, checker);
     case 'array':
-      if (checker.defined.has(statement.array.id)) report(`array ${statement.array.name} is defined twice`, statement);
-      checker.defined.add(statement.array.id);
-      if (!Number.isInteger(statement.array.length) || statement.array.length < 1) report(`array of length ${statement.array.length}`, statement);
-      return;
+      return checkArray(statement, checker);
     case 'set-element':
     case 'store-shared':
       return checkElementStore(statement, scope, checker);
@@ -172,7 +192,7 @@ function checkStatement(statement: KernelStatement, scope: Scope, checker: Check
       define(statement.variable, statement, checker);
       return checkFor(statement, checker);
     case 'if':
-      if (statement.condition.type.element !== 'bool' || statement.condition.type.width !== 1) report(`condition of ${formatType(statement.condition.type)}`, statement);
+      if (!sameType(statement.condition.type, bool)) report(`condition of ${formatType(statement.condition.type)}`, statement);
       return;
     case 'barrier':
       if (scope.flow === 'varying') report('barrier in varying control flow', statement);
@@ -225,7 +245,7 @@ function checkHeader(kernel: Kernel, limits: KernelLimits, checker: Checker): vo
     checker.defined.add(id);
   }
   if (new Set(kernel.buffers.map((each) => each.name)).size !== kernel.buffers.length) report('two buffers of one name', null);
-  for (const { name, length } of kernel.shared) if (!Number.isInteger(length) || length < 1) report(`shared array ${name} of length ${length}`, null);
+  for (const { name, length } of kernel.shared) if (!isLength(length)) report(`shared array ${name} of length ${length}`, null);
   const bytes = kernel.shared.reduce((sum, { type, length }) => sum + bytesOfElement[type.element] * type.width * length, 0);
   if (bytes > limits.sharedBytes) report(`${bytes} bytes of shared memory, more than ${limits.sharedBytes}`, null);
   for (const note of kernel.notes) checkText(note, checker);
@@ -236,7 +256,9 @@ export function verifyKernel(kernel: Kernel, limits: KernelLimits = defaultLimit
   const problems: string[] = [];
   const checker: Checker = {
     kernel, problems, uniformity: analyseUniformity(kernel), defined: new Set(), count: 0,
-    report: (problem, statement) => void problems.push(statement === null ? problem : `${problem} in: ${printStatementHead(statement)}`),
+    report: (problem, statement) => {
+      problems.push(statement === null ? problem : `${problem} in: ${printStatementHead(statement)}`);
+    },
   };
   checkHeader(kernel, limits, checker);
   checkBody(kernel.body, { variables: new Map(), arrays: new Set(), flow: 'uniform' }, checker);
@@ -248,5 +270,6 @@ export function verifyKernel(kernel: Kernel, limits: KernelLimits = defaultLimit
 export function assertKernel(kernel: Kernel, where: string): void {
   const problems = verifyKernel(kernel);
   if (problems.length === 0) return;
-  throw new InternalError(`${where}: kernel ${kernel.name} is not well formed:\n  ${problems.join('\n  ')}\n${printKernel(kernel)}`);
+  const list = problems.join('\n  ');
+  throw new InternalError(`${where}: kernel ${kernel.name} is not well formed:\n  ${list}\n${printKernel(kernel)}`);
 }

@@ -7,7 +7,7 @@
  * add for nothing. Float operations are neither reordered nor changed.
  */
 import { variable as variableOf } from '../builder.ts';
-import type { Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
+import type { ElementType, Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
 import { printExpression } from '../print.ts';
 import { bodiesOf, expressionsOf, mapOperands, operandsOf, rewriteExpression } from '../walk.ts';
 import { freshIds, isTrivial, mutableVariables, rewriteDirect, rewriteInner, withBody } from './rewrite.ts';
@@ -71,7 +71,7 @@ function countIn(body: Body, namer: Namer, counts: Map<string, number> = new Map
   return counts;
 }
 
-const stems: Readonly<Partial<Record<KernelExpression['type']['element'], string>>> = { i32: 'index', u32: 'index', bool: 'flag' };
+const stems: Readonly<Record<ElementType, string>> = { i32: 'index', u32: 'index', bool: 'flag', f32: 'common', f64: 'common' };
 
 function resolveAliases(expression: KernelExpression, { aliases }: Namer): KernelExpression {
   if (aliases.size === 0) return expression;
@@ -89,7 +89,8 @@ function eliminateIn(body: Body, outer: ReadonlyMap<string, Variable>, namer: Na
     if (known !== undefined) return variableOf(known);
     const value = mapOperands(expression, replace);
     if ((counts.get(key) ?? 0) < 2) return value;
-    const variable: Variable = { id: namer.fresh() as VariableId, name: stems[expression.type.element] ?? 'common', type: expression.type };
+    const id = namer.fresh() as VariableId;
+    const variable: Variable = { id, name: stems[expression.type.element], type: expression.type };
     available.set(key, variable);
     made.push({ kind: 'let', variable, value });
     return variableOf(variable);
@@ -118,7 +119,8 @@ function eliminateIn(body: Body, outer: ReadonlyMap<string, Variable>, namer: Na
 export function eliminateCommon(kernel: Kernel): Kernel {
   let result = kernel;
   for (let round = 0; round < 4; round += 1) {
-    const namer: Namer = { fresh: freshIds(result), mutable: mutableVariables(result.body), keys: new WeakMap(), aliases: new Map() };
+    const mutable = mutableVariables(result.body);
+    const namer: Namer = { fresh: freshIds(result), mutable, keys: new WeakMap(), aliases: new Map() };
     const next = withBody(result, eliminateIn(result.body, new Map(), namer));
     if (next === result) return result;
     result = next;

@@ -6,9 +6,9 @@
  * because a loop may run zero times.
  */
 import { variable as variableOf } from '../builder.ts';
-import type { Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
+import type { ElementType, Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
 import { printExpression } from '../print.ts';
-import { bodiesOf, mapOperands, operandsOf, visitStatements } from '../walk.ts';
+import { mapOperands, operandsOf, visitStatements } from '../walk.ts';
 import { freshIds, isTrivial, rewriteBody, rewriteDirect, withBody } from './rewrite.ts';
 
 type Loop = Extract<KernelStatement, { readonly kind: 'for' }>;
@@ -86,7 +86,7 @@ function isInvariant(expression: KernelExpression, changed: ReadonlySet<Variable
   }
 }
 
-const stems: Readonly<Partial<Record<KernelExpression['type']['element'], string>>> = { i32: 'base', u32: 'base', bool: 'flag' };
+const stems: Readonly<Record<ElementType, string>> = { i32: 'base', u32: 'base', bool: 'flag', f32: 'fixed', f64: 'fixed' };
 
 function hoistLoop(loop: Loop, hoister: Hoister): readonly KernelStatement[] {
   const changed = changedIn(loop);
@@ -98,7 +98,8 @@ function hoistLoop(loop: Loop, hoister: Hoister): readonly KernelStatement[] {
     const key = printExpression(expression);
     const found = known.get(key);
     if (found !== undefined) return variableOf(found);
-    const variable: Variable = { id: hoister.fresh() as VariableId, name: stems[expression.type.element] ?? 'fixed', type: expression.type };
+    const id = hoister.fresh() as VariableId;
+    const variable: Variable = { id, name: stems[expression.type.element], type: expression.type };
     known.set(key, variable);
     made.push({ kind: 'let', variable, value: expression });
     return variableOf(variable);
@@ -130,7 +131,7 @@ function makeHoister(kernel: Kernel): Hoister {
 /** Hoists out of all loops that contain anything invariant. */
 export function hoistInvariant(kernel: Kernel): Kernel {
   const hoister = makeHoister(kernel);
-  return withBody(kernel, rewriteBody(kernel.body, (statement) => {
-    return statement.kind === 'for' && bodiesOf(statement).length > 0 ? hoistLoop(statement, hoister) : [statement];
-  }));
+  const hoist = (statement: KernelStatement): readonly KernelStatement[] =>
+    statement.kind === 'for' ? hoistLoop(statement, hoister) : [statement];
+  return withBody(kernel, rewriteBody(kernel.body, hoist));
 }

@@ -30,7 +30,9 @@ export function rewriteInner(statement: KernelStatement, change: (body: Body) =>
 }
 
 /** The statement with its direct expressions replaced; the same object when they are the same. */
-export function rewriteDirect(statement: KernelStatement, change: (expression: KernelExpression) => KernelExpression): KernelStatement {
+export function rewriteDirect(
+  statement: KernelStatement, change: (expression: KernelExpression) => KernelExpression,
+): KernelStatement {
   const changed = mapExpressions(statement, change);
   return sameList(expressionsOf(changed), expressionsOf(statement)) ? statement : changed;
 }
@@ -45,7 +47,7 @@ export function freshIds(kernel: Kernel): () => number {
   let next = Math.max(-1, ...[...kernel.uniforms, ...kernel.buffers, ...kernel.shared].map((each) => each.id));
   visitStatements(kernel.body, (statement) => {
     if (statement.kind === 'array') next = Math.max(next, statement.array.id);
-    if (statement.kind === 'let' || statement.kind === 'var' || statement.kind === 'for') next = Math.max(next, statement.variable.id);
+    if ('variable' in statement) next = Math.max(next, statement.variable.id);
   });
   return () => (next += 1);
 }
@@ -59,26 +61,14 @@ export function mutableVariables(body: Body): ReadonlySet<VariableId> {
   return mutable;
 }
 
-/** No memory and no other invocation takes part: the value depends on variables only. */
-export function isPure(expression: KernelExpression): boolean {
-  switch (expression.kind) {
-    case 'load':
-    case 'load-shared':
-    case 'element':
-    case 'shuffle-xor':
-      return false;
-    default:
-      return operandsOf(expression).every(isPure);
-  }
-}
-
 /** A literal, variable, builtin or uniform: naming it again gains nothing. */
 export function isTrivial(expression: KernelExpression): boolean {
   return operandsOf(expression).length === 0;
 }
 
 function foldComparison(expression: KernelExpression): KernelExpression {
-  if (expression.kind !== 'binary' || expression.left.kind !== 'literal' || expression.right.kind !== 'literal') return expression;
+  if (expression.kind !== 'binary') return expression;
+  if (expression.left.kind !== 'literal' || expression.right.kind !== 'literal') return expression;
   const [left, right] = [expression.left.value, expression.right.value];
   switch (expression.operator) {
     case 'less': return literal(left < right ? 1 : 0, expression.type);
@@ -141,7 +131,8 @@ function targetOf(variable: Variable, { variables }: Substitution): Variable {
 
 /** A copy of the body whose definitions have fresh ids, with folding under the substitution. */
 export function copyBody(body: Body, substitution: Substitution, options: CopyOptions): Body {
-  return body.flatMap((statement) => copyStatement(rewriteDirect(statement, (each) => substitute(each, substitution)), substitution, options));
+  const rename = (expression: KernelExpression): KernelExpression => substitute(expression, substitution);
+  return body.flatMap((statement) => copyStatement(rewriteDirect(statement, rename), substitution, options));
 }
 
 function isConstantName(value: KernelExpression, { mutable }: CopyOptions): boolean {
@@ -184,7 +175,9 @@ function copyStatement(statement: KernelStatement, substitution: Substitution, o
   }
 }
 
-function copyIf(statement: Extract<KernelStatement, { readonly kind: 'if' }>, substitution: Substitution, options: CopyOptions): Body {
+type If = Extract<KernelStatement, { readonly kind: 'if' }>;
+
+function copyIf(statement: If, substitution: Substitution, options: CopyOptions): Body {
   const { condition } = statement;
   if (condition.kind === 'literal') {
     return copyBody(condition.value === 0 ? statement.whenFalse : statement.whenTrue, substitution, options);

@@ -34,5 +34,7 @@ function unrollLoop(loop: Loop, limit: number, options: CopyOptions): readonly K
 /** Unrolls the marked loops, inner ones first. */
 export function unrollLoops(kernel: Kernel, { limit }: UnrollOptions = { limit: 4096 }): Kernel {
   const options: CopyOptions = { fresh: freshIds(kernel), mutable: new Set(mutableVariables(kernel.body)) };
-  return withBody(kernel, rewriteBody(kernel.body, (statement) => (statement.kind === 'for' ? unrollLoop(statement, limit, options) : [statement])));
+  const unroll = (statement: KernelStatement): readonly KernelStatement[] =>
+    statement.kind === 'for' ? unrollLoop(statement, limit, options) : [statement];
+  return withBody(kernel, rewriteBody(kernel.body, unroll));
 }

@@ -117,6 +117,28 @@ describe('planted faults, one by one', () => {
       k.store(y, me, loadShared(shared, binary('bit-and', add(me, integer(1)), integer(3))));
       k.storeShared(shared, me, literal(1));
     }, 1],
+    ['one of several readers writes without barrier', ['race'], (k, { y }) => {
+      const shared = k.shared('s', f32, 1);
+      k.if(binary('equal', me, integer(3)), () => k.storeShared(shared, integer(0), literal(1)));
+      k.barrier();
+      k.store(y, me, loadShared(shared, integer(0)));
+      k.if(binary('equal', me, integer(0)), () => k.storeShared(shared, integer(0), literal(2)));
+    }, 1],
+    ['shared memory of the workgroup before', ['uninitialised'], (k) => {
+      const shared = k.shared('s', f32, 4);
+      k.if(binary('equal', builtin('workgroup-x'), integer(1)), () => void k.var('old', loadShared(shared, me)));
+      k.storeShared(shared, me, literal(1));
+    }, 2],
+    ['write after another workgroup\'s read', ['workgroup-race'], (k, { y }) => {
+      k.if(binary('equal', builtin('workgroup-x'), integer(0)), () => void k.var('read', load(y, me)), () => k.store(y, me, literal(1)));
+    }, 2],
+    ['register array of the iteration before', ['uninitialised'], (k) => {
+      k.for('t', { start: integer(0), end: integer(2) }, (t) => {
+        const array = k.array('r', f32, 2);
+        k.if(binary('equal', t, integer(1)), () => void k.var('old', element(array, integer(1))));
+        k.setElement(array, integer(1), literal(1));
+      });
+    }, 1],
     ['barrier in an if', ['divergent-barrier'], (k) => k.if(less(me, integer(2)), () => k.barrier()), 1],
     ['barrier in a loop of varying length', ['divergent-barrier'], (k) => k.for('i', { start: integer(0), end: me }, () => k.barrier()), 1],
     ['shuffle in an if', ['divergent-shuffle'], (k, { a, y }) => {

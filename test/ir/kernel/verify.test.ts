@@ -72,6 +72,14 @@ const faults: readonly [string, RegExp, Kernel][] = [
       k.if(less(me, integer(4)), () => k.assign(flag, literal(1, bool)));
     });
   })],
+  ['barrier under a copy of a var that varies only from the second iteration on', /barrier in varying/, kernelOf(({ k }) => {
+    const [first, second] = [k.var('first', literal(0, bool)), k.var('second', literal(0, bool))];
+    k.for('i', { start: integer(0), end: integer(3) }, () => {
+      k.assign(first, variable(second));
+      k.if(variable(first), () => k.barrier());
+      k.assign(second, less(me, integer(4)));
+    });
+  })],
   ['barrier under a loaded condition', /barrier in varying/, kernelOf(({ k, a }) => k.if(less(load(a, integer(0)), literal(1)), () => k.barrier()))],
   ['shuffle in a varying branch', /shuffle in varying/, kernelOf(({ k, a, y }) => k.if(less(me, integer(4)), () => k.store(y, me, shuffleXor(load(a, me), 1))))],
   ['shuffle mask that is no power of two', /shuffle mask 3/, kernelOf(({ k, a, y }) => k.store(y, me, shuffleXor(load(a, me), 3)))],

@@ -96,6 +96,20 @@ describe('unrollLoops', () => {
     expect(verifyKernel(unrollLoops(affineScan().kernel))).toEqual([]);
   });
 
+  it('keeps the snapshot of a variable that folding makes a bare name', () => {
+    const kernel = kernelOf((k, y) => {
+      const n = k.var('n', me);
+      k.for('i', { start: integer(0), end: integer(2), unroll: true }, (i) => {
+        const before = k.let('before', add(variable(n), i));
+        k.assign(n, add(variable(n), integer(4)));
+        k.store(y, before, convert(variable(n), f32));
+      });
+    });
+    const sample: Sample = { kernel, sizes: { batch: 1, length: 1 }, inputs: {}, outputs: { y: 1024 }, expected: {} };
+    expectSame(sample, unrollLoops(kernel));
+    expect(kinds(unrollLoops(kernel)).filter((each) => each === 'let')).toHaveLength(2);
+  });
+
   it('keeps loops beyond the limit and loops that are not marked', () => {
     const { kernel } = tiledTranspose();
     expect(unrollLoops(kernel, { limit: 7 })).toBe(kernel);
