@@ -9,10 +9,20 @@ import {
   type TensorValue, type ValueId,
 } from './ops.ts';
 import type { Derived } from './shape-rules.ts';
-import { defineValue, formatTensorType, lookUp, sameType, verifyInstruction, type VerifyScope } from './verify.ts';
+import { defineValue, formatTensorType, lookUp, sameType, type VerifyScope } from './verify-scope.ts';
 import { operandsOf, regionInputs } from './walk.ts';
 
 type Report = (fault: string) => void;
+
+/** A scan whose operands are in scope. */
+export type ScanCheck = {
+  readonly op: AffineScanOp;
+  /** `%12 = affine-scan`, before each fault */
+  readonly user: string;
+  readonly scope: VerifyScope;
+  /** checks an instruction of the region and makes its results known */
+  readonly verifyInner: (instruction: TensorInstruction, region: VerifyScope) => void;
+};
 
 /** One recurrence, the scan's own or the replayed one, as the rules below need it. */
 type Recurrence = {
@@ -91,7 +101,7 @@ function verifyProducer(op: AffineScanOp, recurrence: Recurrence, states: readon
   if (found !== undefined) report(`the ${recurrence.name}'s coefficient, drive or release %${found} depends on a state`);
 }
 
-function verifyRegion(op: AffineScanOp, scope: VerifyScope, report: Report): VerifyScope {
+function verifyRegion({ op, scope, verifyInner }: ScanCheck, report: Report): VerifyScope {
   if (op.parameters.length !== op.operands.length) report(`has ${op.operands.length} operands for ${op.parameters.length} parameters`);
   op.parameters.forEach((parameter, at) => {
     const operand = op.operands[at];
@@ -109,7 +119,7 @@ function verifyRegion(op: AffineScanOp, scope: VerifyScope, report: Report): Ver
       continue;
     }
     if (inner.kind === 'reduce' && (inner.over.includes('time') || inner.over.includes('batch'))) report('region reduces over batch or time');
-    verifyInstruction(instruction, region);
+    verifyInner(instruction, region);
   }
   return region;
 }
@@ -162,8 +172,9 @@ function stateResultTypes(op: AffineScanOp, scope: VerifyScope): readonly Tensor
   return interval === null ? finals : [...finals, ...ofEachPart(['batch', checkpointAxis(interval)])];
 }
 
-/** Checks a scan whose operands are in scope, and derives its result types; faults go to the scope. */
-export function verifyScan(op: AffineScanOp, user: string, scope: VerifyScope): Derived {
+/** Checks a scan and derives its result types; faults go to the scope. */
+export function verifyScan(check: ScanCheck): Derived {
+  const { op, user, scope } = check;
   const report: Report = (fault) => scope.report(`${user}: ${fault}`);
   const undeclared = op.axes.find((axis) => !scope.axes.some((each) => each.name === axis));
   if (undeclared !== undefined) return `state has undeclared axis ${undeclared}`;
@@ -174,7 +185,7 @@ export function verifyScan(op: AffineScanOp, user: string, scope: VerifyScope): 
   if (op.checkpointInterval !== null && !(Number.isSafeInteger(op.checkpointInterval) && op.checkpointInterval >= 1)) {
     return `checkpoint interval is ${op.checkpointInterval}`;
   }
-  const region = verifyRegion(op, scope, report);
+  const region = verifyRegion(check, report);
   const recurrence: Recurrence = {
     name: 'state', coefficient: op.coefficient, drive: op.drive, release: op.release, previous: op.previous, current: op.current,
   };

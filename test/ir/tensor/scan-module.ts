@@ -12,7 +12,7 @@ export type ScanModuleOptions = {
   readonly change?: (op: AffineScanOp) => AffineScanOp;
 };
 
-export const scanAxes = [{ name: 'D', size: 5 }, { name: 'N', size: 6 }];
+export const scanAxes: readonly { readonly name: string; readonly size: number }[] = [{ name: 'D', size: 5 }, { name: 'N', size: 6 }];
 
 export function scanModule(options: ScanModuleOptions = {}): { readonly module: TensorModule; readonly op: AffineScanOp } {
   const ids = new ValueIds();

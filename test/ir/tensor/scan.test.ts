@@ -212,7 +212,6 @@ describe('speed', () => {
     const start = performance.now();
     interpretFunction(wide, wide.functions[0]!, { batch: 1, length: 4096, arguments: given });
     const seconds = (performance.now() - start) / 1000;
-    console.log(`4096 tokens × 64 × 16: ${seconds.toFixed(2)} s`);
     expect(seconds).toBeLessThan(20);
   });
 });
