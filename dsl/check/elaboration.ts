@@ -72,7 +72,11 @@ export type Elaboration = {
   readonly problems: Diagnostic[];
   readonly seen: Set<string>;
   applications: number;
+  errors: number;
 };
+
+/** Errors after which checking stops: more are not shown, and suggestions cost time. */
+export const errorLimit = 20;
 
 /** Where a complaint is made. */
 export type Place = { readonly run: Elaboration; readonly scope: Scope };
@@ -94,6 +98,7 @@ export function complain(place: Place, complaint: Complaint): null {
   const severity = complaint.severity ?? 'error';
   if (run.seen.has(key) || run.problems.length >= problemLimit[severity]) return null;
   run.seen.add(key);
+  if (severity === 'error') run.errors++;
   const labels: Label[] = (complaint.secondary ?? []).map((each) => ({ file: run.file, ...each }));
   if (scope.application !== null) {
     labels.push({ file: run.file, span: scope.application.span, text: `\`${scope.layer.name.text}\` is applied here` });
@@ -115,7 +120,7 @@ const problemLimit: Readonly<Record<Diagnostic['severity'], number>> = { error: 
 
 /** `did you mean …` among the candidates, or the fallback. Silent when there are many problems. */
 export function didYouMean(place: Place, name: string, candidates: Iterable<string>, otherwise: string | null): string | null {
-  if (place.run.problems.length > 20) return otherwise;
+  if (place.run.errors > errorLimit) return otherwise;
   const found = suggestName(name, candidates);
   return found === null ? otherwise : `write \`${found}\``;
 }

@@ -5,7 +5,7 @@ import { applyLayer, bindInput } from './applications.ts';
 import { axisPaths, checkSize, declareAxis, showAxes, sizeValue } from './axes.ts';
 import { constantVariance, toComplex, widen } from './build.ts';
 import { evaluate } from './calls.ts';
-import { checkFree, complain, didYouMean } from './elaboration.ts';
+import { checkFree, complain, didYouMean, errorLimit } from './elaboration.ts';
 import type { AxisEntry, Checked, Place } from './elaboration.ts';
 import { checkInitial } from './initialisers.ts';
 import { checkState } from './states.ts';
@@ -14,7 +14,10 @@ import { assertNever } from '../../support/invariant.ts';
 
 /** Checks every statement of the layer of a place, whose axis parameters are bound already. */
 export function checkItems(place: Place): void {
-  for (const item of place.scope.layer.items) checkItem(place, item);
+  for (const item of place.scope.layer.items) {
+    if (place.run.errors >= errorLimit) return;
+    checkItem(place, item);
+  }
   if (place.scope.outputs.size === 0 && !place.scope.layer.items.some((item) => item.kind === 'output')) {
     const { name } = place.scope.layer;
     complain(place, {
@@ -209,6 +212,7 @@ function checkOutputVariance(place: Place, item: OutputSyntax, value: SpecExpres
 
 function checkAssertion(place: Place, item: AssertionSyntax): void {
   for (const name of item.names) {
+    if (place.run.errors >= errorLimit) return;
     const entry = place.scope.symbols.get(name.text);
     if (entry === undefined) {
       const help = didYouMean(place, name.text, place.scope.symbols.keys(), 'name something that is declared above');
@@ -239,7 +243,7 @@ function checkVariance(place: Place, assertion: AssertionSyntax['assertion'], na
 }
 
 function warnUnused(place: Place): void {
-  if (place.run.problems.some((each) => each.severity === 'error')) return;
+  if (place.run.errors > 0) return;
   for (const item of place.scope.layer.items) {
     if (item.kind !== 'let' || place.scope.used.has(item.name.text)) continue;
     complain(place, {
