@@ -51,19 +51,12 @@ const extremes: Readonly<Record<'minimum' | 'maximum', ScalarFunctions & { reado
   maximum: { f32: 'fmaxf', f64: 'fmax', integer: 'max', vector: 'sf_maximum' },
 };
 
-function nonFinite(value: number, element: 'f32' | 'f64'): string {
-  const bits = Number.isNaN(value) ? ['0x7fc00000', '0x7ff8000000000000'] : value > 0
-    ? ['0x7f800000', '0x7ff0000000000000']
-    : ['int(0xff800000u)', '(long long)0xfff0000000000000ull'];
-  return element === 'f32' ? `__int_as_float(${bits[0]})` : `__longlong_as_double(${bits[1]})`;
-}
-
 function scalarLiteral(value: number, element: KernelType['element']): string {
   switch (element) {
     case 'f32':
-      return Number.isFinite(value) ? `${f32Digits(value)}f` : nonFinite(value, 'f32');
+      return `${f32Digits(value)}f`;
     case 'f64':
-      return Number.isFinite(value) ? f64Digits(value) : nonFinite(value, 'f64');
+      return f64Digits(value);
     case 'i32':
       return value === -(2 ** 31) ? '(-2147483647 - 1)' : integerDigits(value, 'i32');
     case 'u32':

@@ -118,15 +118,17 @@ export function scalePlan(): Plan {
 export function everythingKernel(): Kernel {
   const builder = new KernelBuilder();
   const one = (value: KernelExpression): KernelExpression => (value.type.element === 'f32' ? value : convert(value, { ...f32, width: value.type.width }));
-  const output = builder.buffer('out', 'f32', 'write', 1024);
+  const output = builder.buffer('out', 'f32', 'write', 64 * 100);
   const at = builder.let('at', builtin('invocation'));
   const four = builder.let('four', multiply(at, integer(4)));
   const sum = builder.var('sum', literal(0));
-  const take = (value: KernelExpression): void => builder.assign(sum, add(variable(sum), one(horizontalAdd(one(value)))));
+  let row = 0;
+  const take = (value: KernelExpression): void => builder.store(output, add(integer(64 * row++), at), horizontalAdd(one(value)));
   for (const storage of ['f32', 'f64', 'f16', 'bf16', 'i32', 'u32', 'i8', 'u8'] as const) {
     const buffer = builder.buffer(`in.${storage}`, storage, 'read', 1024);
     const copy = builder.buffer(`copy.${storage}`, storage, 'read-write', 1024);
-    take(load(buffer, at));
+    builder.assign(sum, add(variable(sum), one(load(buffer, at))));
+    take(variable(sum));
     builder.store(copy, at, load(buffer, at));
     for (const width of [2, 4] as const) {
       builder.store(copy, four, load(buffer, four, width, true), true);
@@ -146,17 +148,16 @@ export function everythingKernel(): Kernel {
   take(divide(binary('maximum', minimum(v, w), subtract(v, literal(1))), w));
   const condition = binary('and', less(v, w), unary('not', binary('or', binary('equal', v, w), binary('not-equal', v, w))));
   take(select(condition, v, w));
-  take(select(binary('less-equal', extract(v, 0), extract(w, 0)), literal(Infinity), literal(-Infinity)));
+  take(select(binary('less-equal', extract(v, 0), extract(w, 0)), literal(1), literal(-1)));
   const k = builder.let('k', convert(v, { ...i32, width: 4 }));
   for (const operator of ['shift-left', 'shift-right', 'bit-and', 'bit-or', 'add', 'minimum', 'maximum', 'remainder'] as const) {
     take(binary(operator, k, literal(3, { ...i32, width: 4 })));
-    take(binary(operator, extract(k, 1), literal(operator.startsWith('shift') ? 31 : -(2 ** 31), i32)));
+    take(binary(operator, extract(k, 1), literal(/^shift|^rem/.test(operator) ? 31 : -(2 ** 31), i32)));
   }
   take(bitcast(v, { ...u32, width: 4 }));
   take(bitcast(bitcast(extract(v, 0), i32), f32));
   for (const mask of [1, 2, 4, 8, 16]) take(shuffleXor(mask === 1 ? v : extract(v, 0), mask));
   take(shuffleXor(less(extract(v, 0), literal(0)), 1));
-  builder.store(output, at, variable(sum));
   builder.let('unused', add(at, integer(1)));
   return builder.finish({ name: 'everything', notes: [], workgroupSize: 64, grid: [1, 1, 1] });
 }

@@ -1,5 +1,5 @@
 /** Compiles CUDA C++ with nvcc when it is installed, and reads what ptxas reports. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,17 +35,3 @@ export function compileCuda(files: Readonly<Record<string, string>>, main: strin
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** Builds and runs a host C++ program; returns what it prints. */
-export function runHostProgram(files: Readonly<Record<string, string>>, main: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'statefuse-host-'));
-  try {
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    execFileSync('g++', ['-std=c++20', '-O1', '-w', '-pthread', main, '-o', 'out'], { cwd: folder, encoding: 'utf8' });
-    return execFileSync('./out', { cwd: folder, encoding: 'utf8', maxBuffer: 2 ** 28 });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-export const hasHostCompiler: boolean = spawnSync('g++', ['--version']).status === 0;

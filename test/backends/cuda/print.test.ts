@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { emitCuda, printCudaKernel, renderCudaHeader, renderCudaUnit } from '../../../backends/cuda/index.ts';
-import { eliminateUnused } from '../../../backends/cuda/raise/eliminate-unused.ts';
 import { raiseForCuda } from '../../../backends/cuda/raise.ts';
 import { KernelBuilder, add, builtin, element, integer, literal, load, loadShared, shuffleXor } from '../../../ir/kernel/builder.ts';
 import { f32 } from '../../../ir/kernel/nodes.ts';
@@ -83,24 +82,19 @@ describe('printed text', () => {
   });
 });
 
-describe('eliminate-unused', () => {
-  test('leaves what is read alone', () => {
-    const kernel = scanKernel({ channels: 8, states: 4 });
-    expect(eliminateUnused(kernel)).toEqual(kernel);
-  });
-
-  test('removes chains of bindings and arrays that nothing reads', () => {
-    const builder = new KernelBuilder();
-    const y = builder.buffer('y', 'f32', 'write', 4);
-    const dead = builder.array('dead', f32, 4);
-    const first = builder.let('first', add(load(builder.buffer('u', 'f32', 'read', 4), integer(0)), literal(1)));
-    builder.for('i', { start: integer(0), end: integer(4) }, (i) => builder.setElement(dead, i, first));
-    const second = builder.var('second', element(dead, integer(0)));
-    builder.assign(second, literal(3));
-    builder.store(y, integer(0), literal(5));
-    const kernel = builder.finish({ name: 'k', notes: [], workgroupSize: 32, grid: [1, 1, 1] });
-    expect(eliminateUnused(kernel).body.map((each) => each.kind)).toEqual(['store']);
-  });
+test('names that nothing uses are gone before printing', () => {
+  const builder = new KernelBuilder();
+  const y = builder.buffer('y', 'f32', 'write', 4);
+  const dead = builder.array('dead', f32, 4);
+  builder.shared('untouched', f32, 4);
+  const first = builder.let('first', add(load(builder.buffer('u', 'f32', 'read', 4), integer(0)), literal(1)));
+  builder.setElement(dead, integer(0), first);
+  builder.let('second', element(dead, integer(0)));
+  builder.store(y, integer(0), literal(5));
+  const kernel = raiseForCuda(builder.finish({ name: 'k', notes: [], workgroupSize: 32, grid: [1, 1, 1] }));
+  expect(kernel.body.map((each) => each.kind)).toEqual(['store']);
+  expect(kernel.shared).toEqual([]);
+  expect(kernel.buffers).toHaveLength(2);
 });
 
 describe('ptxas report', () => {
