@@ -94,7 +94,9 @@ export function primary(of: string): Printed {
   return { doc: text(of), level: 'primary' };
 }
 
-function printUnary(spelling: ExpressionSpelling, operator: UnaryOperator, type: KernelType, operand: Printed): Printed {
+function printUnary(
+  spelling: ExpressionSpelling, operator: UnaryOperator, type: KernelType, operand: Printed,
+): Printed {
   const name = spelling.unaryFunction(operator, type);
   if (name !== null) return callDoc(name, [operand]);
   return { doc: concat(operator === 'not' ? '!' : '-', operandDoc(operand, 'primary')), level: 'unary' };

@@ -53,7 +53,8 @@ function printFor(statement: Extract<KernelStatement, { kind: 'for' }>, spelling
     spelling,
   );
   const step = spelling.literal(statement.step, statement.variable.type);
-  const head = concat('for (', spelling.loopVariable(statement.variable), ' = ', start.doc, '; ', end.doc, `; ${name} += ${step})`);
+  const first = concat(spelling.loopVariable(statement.variable), ' = ', start.doc);
+  const head = concat('for (', first, '; ', end.doc, `; ${name} += ${step})`);
   return block(head, statement.body, spelling);
 }
 

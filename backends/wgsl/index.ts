@@ -3,7 +3,9 @@ import type { Kernel } from '../../ir/kernel/nodes.ts';
 import { visitExpressions } from '../../ir/kernel/walk.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Artifact, ManifestEntry } from '../artifact.ts';
-import { buildManifestDispatch, nameKernels, sharedBytesOf, buildManifestEntry, type ManifestHeader } from '../manifest.ts';
+import {
+  buildManifestDispatch, buildManifestEntry, nameKernels, sharedBytesOf, type ManifestHeader,
+} from '../manifest.ts';
 import { assignBindings } from './raise/assign-bindings.ts';
 import { raiseLargeGrid } from './raise/raise-large-grid.ts';
 import { checkStorage, raiseKernel } from './raise.ts';
@@ -58,7 +60,9 @@ export function emitWgsl(
 ): Artifact {
   const emitted = nameKernels(plans).map((plan) => emitEntry(plan, target));
   const kernels = emitted.flatMap((each) => each.kernels);
-  const notes = [`layer ${header.layer}, mode ${header.mode}, made by ${header.compiler}`, `content ${header.contentHash}`];
+  const notes = [
+    `layer ${header.layer}, mode ${header.mode}, made by ${header.compiler}`, `content ${header.contentHash}`,
+  ];
   const subgroups = usesSubgroups(kernels);
   return {
     manifest: {

@@ -36,10 +36,13 @@ function headerLines(kernel: Kernel, notes: readonly string[]): readonly string[
   return [...notes, launch, ...kernel.notes].map((each) => `// ${commentText(each)}`);
 }
 
-function bindingLines(kernel: Kernel, names: KernelNames, own: PrinterNames, structName: string): readonly string[] {
+function bindingLines(
+  kernel: Kernel, names: KernelNames, own: PrinterNames, structName: string,
+): readonly string[] {
   const buffers = kernel.buffers.map((buffer, at) => {
     const access = buffer.access === 'read' ? 'read' : 'read_write';
-    return `@group(0) @binding(${at}) var<storage, ${access}> ${names.of(buffer.id)}: array<${storageElement(buffer.storage)}>;`;
+    const type = `array<${storageElement(buffer.storage)}>`;
+    return `@group(0) @binding(${at}) var<storage, ${access}> ${names.of(buffer.id)}: ${type};`;
   });
   if (kernel.uniforms.length === 0) return buffers;
   return [

@@ -3,6 +3,8 @@
  * kernel; what WGSL or a device cannot do at all is refused here with both numbers.
  */
 import type { Kernel } from '../../ir/kernel/nodes.ts';
+import { promoteArrays } from '../../ir/kernel/passes/promote-arrays.ts';
+import { unrollLoops } from '../../ir/kernel/passes/unroll-loops.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { sharedBytesOf } from '../manifest.ts';
 import { raiseDepth } from './raise/raise-depth.ts';
@@ -14,8 +16,13 @@ import type { WgslTarget } from './target.ts';
 
 type RaisePass = { readonly name: string; readonly run: (kernel: Kernel, target: WgslTarget) => Kernel };
 
+/** Statements that one marked loop may become: drivers take seconds for kernels of some thousand. */
+const unrollLimit = 1024;
+
 /** In order of running; grids and bindings are raised per plan before these. */
 export const raisePasses: readonly RaisePass[] = [
+  { name: 'unroll-loops', run: (kernel) => unrollLoops(kernel, { limit: unrollLimit }) },
+  { name: 'promote-arrays', run: promoteArrays },
   { name: 'raise-shuffle', run: (kernel, target) => (target.subgroups === 'at-least-32' ? kernel : raiseShuffle(kernel)) },
   { name: 'raise-primitives', run: raisePrimitives },
   { name: 'raise-vectors', run: raiseVectors },

@@ -112,7 +112,9 @@ function statement(
 }
 
 /** The table for one kernel; `barriers` are the calls that a barrier of it stands for. */
-export function wgslSpelling(names: KernelNames, own: PrinterNames, barriers: readonly string[]): StatementSpelling {
+export function wgslSpelling(
+  names: KernelNames, own: PrinterNames, barriers: readonly string[],
+): StatementSpelling {
   const builtins: Readonly<Record<Builtin, string>> = {
     'workgroup-x': `i32(${own.workgroup}.x)`,
     'workgroup-y': `i32(${own.workgroup}.y)`,

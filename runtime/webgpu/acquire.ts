@@ -34,11 +34,16 @@ async function requestAdapter(gpu: GPU, options: GPURequestAdapterOptions): Prom
     return null;
   });
   if (adapter !== null) return adapter;
-  throw ssmError('SSM6002', `WebGPU found no adapter${reason}`, 'install a GPU driver (on Linux also libvulkan1), or use the target `wasm`');
+  throw ssmError(
+    'SSM6002', `WebGPU found no adapter${reason}`,
+    'install a GPU driver (on Linux also libvulkan1), or use the target `wasm`',
+  );
 }
 
 /** Requests an adapter and a device and owns both; `release` runs after dispose. */
-export async function acquireFrom(gpu: GPU, options: AcquireOptions, release: () => void): Promise<ExecutionDevice> {
+export async function acquireFrom(
+  gpu: GPU, options: AcquireOptions, release: () => void,
+): Promise<ExecutionDevice> {
   if (typeof gpu !== 'object' || gpu === null || typeof gpu.requestAdapter !== 'function') {
     throw ssmError('SSM6002', 'there is no WebGPU here', 'pass `navigator.gpu`, or use another target');
   }

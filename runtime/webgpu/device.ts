@@ -16,21 +16,34 @@ export type WebGpuOptions = {
   readonly watchdogMilliseconds?: number;
 };
 
-const methods = ['createBuffer', 'createShaderModule', 'createComputePipelineAsync', 'createCommandEncoder', 'pushErrorScope'] as const;
+const methods = [
+  'createBuffer', 'createShaderModule', 'createComputePipelineAsync', 'createCommandEncoder', 'pushErrorScope',
+] as const;
 
 function checkDevice(device: unknown): asserts device is GPUDevice {
   const candidate = device as Partial<GPUDevice> | null | undefined;
   const isDevice = typeof candidate === 'object' && candidate !== null
     && methods.every((name) => typeof candidate[name] === 'function')
-    && candidate.lost instanceof Promise && typeof candidate.limits === 'object';
-  if (!isDevice) throw ssmError('SSM6004', '`device` must be a GPUDevice', 'pass what `adapter.requestDevice()` resolved to');
+    && typeof candidate.lost?.then === 'function' && typeof candidate.limits === 'object';
+  if (!isDevice) {
+    throw ssmError(
+      'SSM6004', '`device` must be a GPUDevice', 'pass what `adapter.requestDevice()` resolved to',
+    );
+  }
 }
 
-function sessionOptions(device: GPUDevice, options: WebGpuOptions): Pick<SessionOptions, 'timing' | 'watchdogMilliseconds'> {
+function sessionOptions(
+  device: GPUDevice, options: WebGpuOptions,
+): Pick<SessionOptions, 'timing' | 'watchdogMilliseconds'> {
   const timing = options.timing ?? 'wall-clock';
-  if (timing !== 'device' && timing !== 'wall-clock') throw ssmError('SSM6004', '`timing` must be `device` or `wall-clock`');
+  if (timing !== 'device' && timing !== 'wall-clock') {
+    throw ssmError('SSM6004', '`timing` must be `device` or `wall-clock`');
+  }
   if (timing === 'device' && !device.features.has('timestamp-query')) {
-    throw ssmError('SSM5001', 'timing on the device needs the feature `timestamp-query`, which this device was opened without', 'use timing `wall-clock`');
+    throw ssmError(
+      'SSM5001', 'timing on the device needs the feature `timestamp-query`, which this device was opened without',
+      'use timing `wall-clock`',
+    );
   }
   const watchdog = options.watchdogMilliseconds ?? null;
   if (watchdog !== null && !(typeof watchdog === 'number' && watchdog > 0)) {
@@ -60,10 +73,14 @@ function describe(device: GPUDevice): DeviceInfo {
   };
 }
 
+function limitOf(device: GPUDevice, name: string): number | undefined {
+  return (device.limits as unknown as Readonly<Record<string, number | undefined>>)[name];
+}
+
 /** Throws SSM5001 with both numbers when the device was opened with less than the artifact needs. */
 function checkRequirements(manifest: Manifest, device: GPUDevice): void {
   for (const [name, needed] of Object.entries(manifest.requiredLimits)) {
-    const granted = name === 'subgroupMinSize' ? subgroupMinSize(device) : (device.limits as unknown as Readonly<Record<string, number | undefined>>)[name];
+    const granted = name === 'subgroupMinSize' ? subgroupMinSize(device) : limitOf(device, name);
     if (granted === undefined || granted < needed) {
       throw ssmError('SSM5001', `layer \`${manifest.layer}\` needs \`${name}\` of ${needed}; this device allows ${granted ?? 0}`,
         'pass `requiredFor(manifest)` to `requestDevice`');
@@ -88,9 +105,12 @@ function checkArtifact(artifact: Artifact): ReadonlyMap<string, string> {
   return candidate.code.kernels;
 }
 
-async function compileKernels(cache: PipelineCache, artifact: Artifact, code: ReadonlyMap<string, string>): Promise<ReadonlyMap<string, KernelPipeline>> {
+async function compileKernels(
+  cache: PipelineCache, artifact: Artifact, code: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, KernelPipeline>> {
   const { manifest } = artifact;
-  const byKernel = new Map<string, ManifestDispatch>(manifest.entries.flatMap((entry) => entry.dispatches.map((each) => [each.kernel, each] as const)));
+  const dispatches = manifest.entries.flatMap((entry) => entry.dispatches);
+  const byKernel = new Map<string, ManifestDispatch>(dispatches.map((each) => [each.kernel, each]));
   const compiled = await Promise.allSettled([...byKernel].map(async ([kernel, dispatch]) => {
     const text = code.get(kernel);
     if (text === undefined) throw ssmError('SSM6004', `the artifact has no code for kernel \`${kernel}\``);
@@ -119,7 +139,9 @@ async function prepare(session: Session, cache: PipelineCache, artifact: Artifac
   };
 }
 
-function createHostTensor(session: Session, storage: StorageName, data: TensorData | number, label: string): DeviceTensor {
+function createHostTensor(
+  session: Session, storage: StorageName, data: TensorData | number, label: string,
+): DeviceTensor {
   session.check();
   if (!isStorageName(storage)) throw ssmError('SSM6004', `\`${String(storage)}\` is not a storage type`);
   if (typeof label !== 'string') throw ssmError('SSM6004', '`label` must be a string');

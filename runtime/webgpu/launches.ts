@@ -34,13 +34,17 @@ function windowsOf(grid: Triple, limit: number): readonly { readonly start: Trip
 
 function checkInteger(value: number, what: string): number {
   if (!Number.isInteger(value) || value < 0 || value > 2 ** 31 - 1) {
-    throw ssmError('SSM5002', `${what} is ${value}, outside the range of 32-bit indices`, 'use a smaller batch');
+    throw ssmError(
+      'SSM5002', `${what} is ${value}, outside the range of 32-bit indices`,
+      'use a smaller batch',
+    );
   }
   return value;
 }
 
 function uniformValues(dispatch: ManifestDispatch, sizes: RunSizes, start: Triple): Int32Array<ArrayBuffer> {
-  const values = dispatch.uniforms.map(({ name, value }) => checkInteger(evaluateSize(value, sizes), `\`${name}\` of kernel \`${dispatch.kernel}\``));
+  const values = dispatch.uniforms.map(({ name, value }) =>
+    checkInteger(evaluateSize(value, sizes), `\`${name}\` of kernel \`${dispatch.kernel}\``));
   (dispatch.gridBase ?? []).forEach((at, dimension) => {
     if (at !== null) values[at] = checkInteger(start[dimension] ?? 0, 'a grid window');
   });
@@ -48,7 +52,9 @@ function uniformValues(dispatch: ManifestDispatch, sizes: RunSizes, start: Tripl
 }
 
 /** All launches of an entry for these sizes. */
-export function planLaunches(dispatches: readonly ManifestDispatch[], sizes: RunSizes, limits: LaunchLimits): LaunchPlan {
+export function planLaunches(
+  dispatches: readonly ManifestDispatch[], sizes: RunSizes, limits: LaunchLimits,
+): LaunchPlan {
   const blocks: { readonly offset: number; readonly values: Int32Array<ArrayBuffer> }[] = [];
   let end = 0;
   const place = (values: Int32Array<ArrayBuffer>): number => {
@@ -58,7 +64,8 @@ export function planLaunches(dispatches: readonly ManifestDispatch[], sizes: Run
     return offset;
   };
   const launches = dispatches.flatMap((dispatch): readonly Launch[] => {
-    const [x, y, z] = dispatch.grid.map((each) => checkInteger(evaluateSize(each, sizes), `the grid of kernel \`${dispatch.kernel}\``));
+    const what = `the grid of kernel \`${dispatch.kernel}\``;
+    const [x, y, z] = dispatch.grid.map((each) => checkInteger(evaluateSize(each, sizes), what));
     const windows = windowsOf([x ?? 0, y ?? 0, z ?? 0], limits.workgroupsPerDimension).map(({ start, count }) => ({
       count, uniformOffset: dispatch.uniforms.length === 0 ? 0 : place(uniformValues(dispatch, sizes, start)),
     }));

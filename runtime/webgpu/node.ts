@@ -23,7 +23,10 @@ async function loadDawn(): Promise<DawnModule> {
   try {
     return (await import(/* @vite-ignore */ packageName)) as DawnModule;
   } catch (error) {
-    throw ssmError('SSM6002', `the package \`webgpu\` does not load: ${firstLine(String(error))}`, 'run `npm install webgpu`, or use the target `wasm`');
+    throw ssmError(
+      'SSM6002', `the package \`webgpu\` does not load: ${firstLine(String(error))}`,
+      'run `npm install webgpu`, or use the target `wasm`',
+    );
   }
 }
 

@@ -15,7 +15,10 @@ export type PipelineCache = {
 
 function rejected(kernel: string, line: number | null, message: string): SsmError {
   const place = line === null ? '' : ` at line ${line}`;
-  return ssmError('SSM6006', `kernel \`${kernel}\` was rejected${place}: ${firstLine(message)}`, 'report this with the layer\'s text');
+  return ssmError(
+    'SSM6006', `kernel \`${kernel}\` was rejected${place}: ${firstLine(message)}`,
+    'report this with the layer\'s text',
+  );
 }
 
 function createLayout(device: GPUDevice, dispatch: ManifestDispatch, label: string): GPUBindGroupLayout {
@@ -28,20 +31,25 @@ function createLayout(device: GPUDevice, dispatch: ManifestDispatch, label: stri
   return device.createBindGroupLayout({ label, entries });
 }
 
-async function compile(session: Session, code: string, dispatch: ManifestDispatch, label: string): Promise<KernelPipeline> {
+async function compile(
+  session: Session, code: string, dispatch: ManifestDispatch, label: string,
+): Promise<KernelPipeline> {
   const { device } = session;
   device.pushErrorScope('validation');
   const module = device.createShaderModule({ label, code });
   const layout = createLayout(device, dispatch, label);
   const pipelineLayout = device.createPipelineLayout({ label, bindGroupLayouts: [layout] });
-  const pending = device.createComputePipelineAsync({ label, layout: pipelineLayout, compute: { module, entryPoint: dispatch.kernel } });
+  const compute = { module, entryPoint: dispatch.kernel };
+  const pending = device.createComputePipelineAsync({ label, layout: pipelineLayout, compute });
   const scope = device.popErrorScope();
   const failure = pending.then(() => null, (error: unknown) => error); // observed whatever happens first
   const information = await session.outlive(module.getCompilationInfo(), `compiling \`${dispatch.kernel}\``);
   const mistake = information.messages.find((each) => each.type === 'error');
   if (mistake !== undefined) throw rejected(dispatch.kernel, mistake.lineNum, mistake.message);
   const failed = await session.outlive(failure, `compiling \`${dispatch.kernel}\``);
-  if (failed !== null) throw rejected(dispatch.kernel, null, failed instanceof Error ? failed.message : String(failed));
+  if (failed !== null) {
+    throw rejected(dispatch.kernel, null, failed instanceof Error ? failed.message : String(failed));
+  }
   const invalid = await session.outlive(scope, `compiling \`${dispatch.kernel}\``);
   if (invalid !== null) throw rejected(dispatch.kernel, null, invalid.message);
   return { pipeline: await pending, layout };
@@ -52,7 +60,8 @@ export function createPipelineCache(session: Session): PipelineCache {
   const known = new Map<string, Promise<KernelPipeline>>();
   return {
     get(code, dispatch, label) {
-      const key = JSON.stringify([dispatch.kernel, dispatch.bindings.map((each) => each.access), dispatch.uniforms.length, code]);
+      const access = dispatch.bindings.map((each) => each.access);
+      const key = JSON.stringify([dispatch.kernel, access, dispatch.uniforms.length, code]);
       const found = known.get(key);
       if (found !== undefined) return found;
       const made = compile(session, code, dispatch, label);

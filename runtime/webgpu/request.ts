@@ -57,7 +57,10 @@ function checkSizes(sizes: RunSizes): RunSizes {
 /** Elements of a tensor in this run; throws SSM5002 or SSM5001 when they are too many. */
 function checkedLength(session: Session, name: string, length: number, bytesEach: number): number {
   if (length > maximumElements) {
-    throw ssmError('SSM5002', `\`${name}\` has ${length} elements; kernels index at most ${maximumElements}`, 'use a smaller batch');
+    throw ssmError(
+      'SSM5002', `\`${name}\` has ${length} elements; kernels index at most ${maximumElements}`,
+      'use a smaller batch',
+    );
   }
   const limit = Math.min(session.device.limits.maxStorageBufferBindingSize, session.device.limits.maxBufferSize);
   if (length * bytesEach > limit) {
@@ -67,7 +70,9 @@ function checkedLength(session: Session, name: string, length: number, bytesEach
   return length;
 }
 
-function checkGiven(value: unknown, sized: SizedTensor, session: Session, where: string): TensorData | WebGpuTensor {
+function checkGiven(
+  value: unknown, sized: SizedTensor, session: Session, where: string,
+): TensorData | WebGpuTensor {
   const { storage } = sized.tensor;
   const name = `${where}.${sized.tensor.name}`;
   if (!isWebGpuTensor(value)) {
@@ -76,24 +81,40 @@ function checkGiven(value: unknown, sized: SizedTensor, session: Session, where:
   }
   if (value.session !== session) throw ssmError('SSM6004', `\`${name}\` lives on another device`);
   value.buffer();
-  if (value.storage !== storage) throw ssmError('SSM6004', `\`${name}\` must be ${storage}, found ${value.storage}`);
-  if (value.length !== sized.length) throw ssmError('SSM6004', `\`${name}\` needs ${sized.length} numbers, found ${value.length}`);
+  if (value.storage !== storage) {
+    throw ssmError('SSM6004', `\`${name}\` must be ${storage}, found ${value.storage}`);
+  }
+  if (value.length !== sized.length) {
+    throw ssmError('SSM6004', `\`${name}\` needs ${sized.length} numbers, found ${value.length}`);
+  }
   return value;
 }
 
-function checkNames(names: Iterable<string>, allowed: readonly SizedTensor[], entry: string, where: string): void {
+function checkNames(
+  names: Iterable<string>, allowed: readonly SizedTensor[], entry: string, where: string,
+): void {
   const known = new Set(allowed.map((each) => each.tensor.name));
   for (const name of names) {
     if (!known.has(name)) {
-      throw ssmError('SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`, `it takes ${[...known].map((each) => `\`${each}\``).join(', ')}`);
+      throw ssmError(
+        'SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
+        `it takes ${[...known].map((each) => `\`${each}\``).join(', ')}`,
+      );
     }
   }
 }
 
-function checkAliasing(given: ReadonlyMap<string, TensorData | WebGpuTensor>, into: ReadonlyMap<string, WebGpuTensor>): void {
+function checkAliasing(
+  given: ReadonlyMap<string, TensorData | WebGpuTensor>, into: ReadonlyMap<string, WebGpuTensor>,
+): void {
   const seen = new Set<unknown>([...given.values()].filter(isWebGpuTensor));
   for (const [name, tensor] of into) {
-    if (seen.has(tensor)) throw ssmError('SSM6004', `\`into.${name}\` is also used for another tensor of the run`, 'write into a tensor of its own');
+    if (seen.has(tensor)) {
+      throw ssmError(
+        'SSM6004', `\`into.${name}\` is also used for another tensor of the run`,
+        'write into a tensor of its own',
+      );
+    }
     seen.add(tensor);
   }
 }
@@ -105,7 +126,9 @@ function checkInto(
   for (const sized of results) {
     const target = into.get(sized.tensor.name);
     if (target === undefined) continue;
-    if (!isWebGpuTensor(target)) throw ssmError('SSM6004', `\`into.${sized.tensor.name}\` is not a tensor of this device`);
+    if (!isWebGpuTensor(target)) {
+      throw ssmError('SSM6004', `\`into.${sized.tensor.name}\` is not a tensor of this device`);
+    }
     checkGiven(target, sized, session, 'into');
     checked.set(sized.tensor.name, target);
   }
@@ -122,7 +145,13 @@ function sizedTensors(session: Session, entry: ManifestEntry, sizes: RunSizes): 
 /** Throws SSM6004, SSM6003, SSM5001 or SSM5002, or returns the request in checked form. */
 export function checkRequest(session: Session, manifest: Manifest, request: RunRequest): CheckedRequest {
   session.check();
-  if (typeof request !== 'object' || request === null) throw ssmError('SSM6004', 'a run needs a request object');
+  if (typeof request !== 'object' || request === null) {
+    throw ssmError('SSM6004', 'a run needs a request object');
+  }
+  const { signal } = request;
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw ssmError('SSM6004', '`signal` must be an AbortSignal');
+  }
   const entry = manifest.entries.find((each) => each.name === request.entry);
   if (entry === undefined) {
     throw ssmError('SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
@@ -136,14 +165,20 @@ export function checkRequest(session: Session, manifest: Manifest, request: RunR
   const byDirection = (direction: ReturnType<typeof directionOf>): readonly SizedTensor[] =>
     all.filter((each) => directionOf(each.tensor, entry.name) === direction);
   const [inputs, results, scratch] = [byDirection('given'), byDirection('result'), byDirection('scratch')];
-  if (!(request.tensors instanceof Map)) throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
-  if (request.into !== undefined && !(request.into instanceof Map)) throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
+  if (!(request.tensors instanceof Map)) {
+    throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
+  }
+  if (request.into !== undefined && !(request.into instanceof Map)) {
+    throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
+  }
   checkNames(request.tensors.keys(), inputs, entry.name, 'tensors');
   checkNames(request.into?.keys() ?? [], results, entry.name, 'into');
   const given = new Map<string, TensorData | WebGpuTensor>();
   for (const sized of inputs) {
     const value: unknown = request.tensors.get(sized.tensor.name);
-    if (value === undefined) throw ssmError('SSM6004', `entry \`${entry.name}\` needs the tensor \`${sized.tensor.name}\``);
+    if (value === undefined) {
+      throw ssmError('SSM6004', `entry \`${entry.name}\` needs the tensor \`${sized.tensor.name}\``);
+    }
     given.set(sized.tensor.name, checkGiven(value, sized, session, 'tensors'));
   }
   const into = checkInto(request.into ?? new Map(), results, session);

@@ -104,7 +104,9 @@ function allocate(context: RunContext, request: CheckedRequest): Allocation {
 }
 
 /** Host numbers into their buffers; device tensors into their arenas. */
-function upload(context: RunContext, request: CheckedRequest, allocation: Allocation, encoder: GPUCommandEncoder): void {
+function upload(
+  context: RunContext, request: CheckedRequest, allocation: Allocation, encoder: GPUCommandEncoder,
+): void {
   for (const [name, value] of request.given) {
     const place = required(allocation.places.get(name), `place of ${name}`);
     if (place.bytes === 0) continue;
@@ -125,7 +127,13 @@ function collect(request: CheckedRequest, allocation: Allocation, encoder: GPUCo
   }
 }
 
-function encodeLaunch(context: RunContext, launch: Launch, pass: GPUComputePassEncoder, buffers: ReadonlyMap<string, GPUBuffer>, uniforms: GPUBuffer | null): void {
+function encodeLaunch(
+  context: RunContext,
+  launch: Launch,
+  pass: GPUComputePassEncoder,
+  buffers: ReadonlyMap<string, GPUBuffer>,
+  uniforms: GPUBuffer | null,
+): void {
   const { dispatch } = launch;
   const { pipeline, layout } = required(context.pipelines.get(dispatch.kernel), `pipeline of ${dispatch.kernel}`);
   const storage = dispatch.bindings.map(({ tensor }, binding): GPUBindGroupEntry => ({
@@ -171,10 +179,10 @@ function submit(context: RunContext, request: CheckedRequest, allocation: Alloca
   } finally {
     if (uniformBuffer !== null) session.destroyBuffer(uniformBuffer);
   }
-  return { milliseconds: timer.milliseconds };
+  return timer;
 }
 
-type Submitted = { readonly milliseconds: () => Promise<number> };
+type Submitted = { readonly milliseconds: () => Promise<number>; readonly release: () => void };
 
 /** `validation` resolves to what the device found wrong with the commands: always a bug of ours. */
 function submitInScope(
@@ -199,12 +207,16 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
   const allocation = allocate(context, request);
   let outcome: 'kept' | 'failed' = 'failed';
   try {
-    session.device.pushErrorScope('validation');
     const { submitted, validation } = submitInScope(context, request, allocation);
     await session.outlive(session.device.queue.onSubmittedWorkDone(), what);
     await session.allocationsDone();
     const invalid = await session.outlive(validation, what);
-    if (invalid !== null) throw ssmError('SSM9001', `the device refused ${what}: ${firstLine(invalid.message)}`, 'report this with the layer\'s text');
+    if (invalid !== null) {
+      throw ssmError(
+        'SSM9001', `the device refused ${what}: ${firstLine(invalid.message)}`,
+        'report this with the layer\'s text',
+      );
+    }
     const milliseconds = await submitted.milliseconds();
     session.check();
     outcome = 'kept';

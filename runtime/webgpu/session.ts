@@ -43,6 +43,27 @@ function lostError(reason: string, message: string): SsmError {
     'open a new device and prepare the layer on it again');
 }
 
+function memoryError(label: string, bytes: number): SsmError {
+  return ssmError('SSM6005', `no memory on the device for ${bytesForPeople(bytes)} (\`${label}\`)`, 'use a smaller batch');
+}
+
+function refusedError(label: string, message: string): SsmError {
+  return ssmError('SSM9001', `the device refused buffer \`${label}\`: ${firstLine(message)}`);
+}
+
+function overdueError(what: string, limit: number | null): SsmError {
+  return ssmError(
+    'SSM6001', `${what} did not finish within ${limit} ms`, 'use a smaller batch, or raise `watchdogMilliseconds`',
+  );
+}
+
+function bufferTooLarge(label: string, bytes: number, limit: number): SsmError {
+  return ssmError(
+    'SSM5001', `\`${label}\` needs ${bytesForPeople(bytes)}; this device allows ${bytesForPeople(limit)} in one buffer`,
+    'use a smaller batch',
+  );
+}
+
 /** The first line of a driver's message. */
 export function firstLine(message: string): string {
   return (message.split('\n')[0] ?? '').slice(0, 300);
@@ -65,8 +86,8 @@ class Allocations {
     const exhausted = device.popErrorScope();
     const done = Promise.all([invalid, exhausted]).then(
       ([validation, memory]) => {
-        if (memory !== null) this.#failed = ssmError('SSM6005', `no memory on the device for ${bytesForPeople(bytes)} (\`${label}\`)`, 'use a smaller batch');
-        else if (validation !== null) this.#failed = ssmError('SSM9001', `the device refused buffer \`${label}\`: ${firstLine(validation.message)}`);
+        if (memory !== null) this.#failed = memoryError(label, bytes);
+        else if (validation !== null) this.#failed = refusedError(label, validation.message);
       },
       () => undefined, // the device was lost; `outlive` reports that
     ).finally(() => void this.#pending.delete(done));
@@ -107,7 +128,7 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
       return;
     }
     const limit = options.watchdogMilliseconds;
-    const overdue = (): void => settle(() => reject(ssmError('SSM6001', `${what} did not finish within ${limit} ms`, 'use a smaller batch, or raise `watchdogMilliseconds`')));
+    const overdue = (): void => settle(() => reject(overdueError(what, limit)));
     const timer = limit === null ? undefined : setTimeout(overdue, limit);
     const onEnd = (error: SsmError): void => settle(() => reject(error));
     const settle = (finish: () => void): void => {
@@ -130,9 +151,8 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
     createBuffer(bytes, usage, label) {
       check();
       const size = bufferBytes(bytes);
-      if (size > device.limits.maxBufferSize) {
-        throw ssmError('SSM5001', `\`${label}\` needs ${bytesForPeople(size)}; this device allows ${bytesForPeople(device.limits.maxBufferSize)} in one buffer`, 'use a smaller batch');
-      }
+      const limit = device.limits.maxBufferSize;
+      if (size > limit) throw bufferTooLarge(label, size, limit);
       const buffer = allocations.watch(device, label, size, () => device.createBuffer({ size, usage, label }));
       buffers.add(buffer);
       return buffer;

@@ -29,10 +29,13 @@ export function viewOf(storage: StorageName, buffer: ArrayBuffer, length: number
 }
 
 /** Throws SSM6004 unless `data` is the typed array of `storage` with `length` elements. */
-export function checkData(data: unknown, storage: StorageName, length: number, name: string): asserts data is TensorData {
+export function checkData(
+  data: unknown, storage: StorageName, length: number, name: string,
+): asserts data is TensorData {
   const expected = constructors[storage];
-  const found: unknown = ArrayBuffer.isView(data) ? Object.getPrototypeOf(data).constructor.name : typeof data;
-  if (!(data instanceof (expected as unknown as new () => object))) {
+  // the tag, unlike instanceof, also knows arrays of another realm (a frame, a vm context)
+  const found = ArrayBuffer.isView(data) ? (data as unknown as TensorData)[Symbol.toStringTag] : typeof data;
+  if (found !== expected.name) {
     throw ssmError('SSM6004', `\`${name}\` must be a ${expected.name}, found ${String(found)}`);
   }
   const given = (data as unknown as TensorData).length;

@@ -21,7 +21,9 @@ export function isWebGpuTensor(value: unknown): value is WebGpuTensor {
 }
 
 /** Copies a buffer to the host. */
-export async function readBuffer(session: Session, source: GPUBuffer, bytes: number, label: string): Promise<ArrayBuffer> {
+export async function readBuffer(
+  session: Session, source: GPUBuffer, bytes: number, label: string,
+): Promise<ArrayBuffer> {
   session.check();
   const staging = session.createBuffer(bytes, bufferUsage.mapRead | bufferUsage.copyDestination, `${label}/read`);
   try {
@@ -40,7 +42,9 @@ export async function readBuffer(session: Session, source: GPUBuffer, bytes: num
 }
 
 /** A tensor of zeros. */
-export function createTensor(session: Session, storage: StorageName, length: number, label: string): WebGpuTensor {
+export function createTensor(
+  session: Session, storage: StorageName, length: number, label: string,
+): WebGpuTensor {
   const bytes = length * bytesPerElement(storage);
   const usage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyDestination;
   let held: GPUBuffer | null = session.createBuffer(bytes, usage, label);

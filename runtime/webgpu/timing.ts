@@ -27,7 +27,10 @@ export function startTimer(session: Session, label: string): RunTimer {
   if (session.options.timing === 'wall-clock') return wallClock();
   const querySet = session.device.createQuerySet({ type: 'timestamp', count: 2, label });
   const resolved = session.createBuffer(16, bufferUsage.queryResolve | bufferUsage.copySource, `${label}/timestamps`);
+  let held = true;
   const release = (): void => {
+    if (!held) return;
+    held = false;
     querySet.destroy();
     session.destroyBuffer(resolved);
   };

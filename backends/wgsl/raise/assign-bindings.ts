@@ -7,12 +7,16 @@
  * offset is a uniform of each kernel that uses it, or a constant where sizes are known.
  */
 import { add, integer, uniform } from '../../../ir/kernel/builder.ts';
-import type { Buffer, BufferId, Kernel, KernelExpression, KernelStatement, Uniform, UniformId } from '../../../ir/kernel/nodes.ts';
+import type {
+  Buffer, BufferId, Kernel, KernelExpression, KernelStatement, Uniform, UniformId,
+} from '../../../ir/kernel/nodes.ts';
 import { mapBodies, mapExpressions, rewriteExpression } from '../../../ir/kernel/walk.ts';
 import type { Plan, PlanTensor, TensorRole } from '../../../ir/plan.ts';
 import { ssmError } from '../../../support/diagnostic.ts';
 import { required } from '../../../support/invariant.ts';
-import { addSizes, ceilDivideSizes, multiplySizes, productOfSizes, type SizeExpression } from '../../../support/size.ts';
+import {
+  addSizes, ceilDivideSizes, multiplySizes, productOfSizes, type SizeExpression,
+} from '../../../support/size.ts';
 import type { ManifestArena } from '../../artifact.ts';
 import { freshIds, type IdSource } from './hoist.ts';
 
@@ -41,12 +45,16 @@ function classify(plan: Plan): (tensor: string) => TensorClass {
   return (tensor) => (written.has(tensor) ? 'written' : 'read');
 }
 
-function bindingsOf(kernel: Kernel, packed: ReadonlySet<string>, classOf: (tensor: string) => TensorClass): number {
+function bindingsOf(
+  kernel: Kernel, packed: ReadonlySet<string>, classOf: (tensor: string) => TensorClass,
+): number {
   return new Set(kernel.buffers.map((each) => (packed.has(each.name) ? arenaNames[classOf(each.name)] : each.name))).size;
 }
 
 /** Packs by preference, kernel by kernel, until each fits. */
-function choosePacked(plan: Plan, limit: number, classOf: (tensor: string) => TensorClass): ReadonlySet<string> {
+function choosePacked(
+  plan: Plan, limit: number, classOf: (tensor: string) => TensorClass,
+): ReadonlySet<string> {
   const packed = new Set<string>();
   const roles = new Map(plan.tensors.map((each) => [each.name, each.role]));
   for (const kernel of plan.kernels) {
@@ -69,7 +77,8 @@ function choosePacked(plan: Plan, limit: number, classOf: (tensor: string) => Te
 
 function arenaOf(name: string, tensors: readonly PlanTensor[]): ManifestArena {
   const sizes = tensors.map((each) => ({ tensor: each.name, size: productOfSizes(each.dims) }));
-  const constantsFirst = [...sizes.filter((each) => typeof each.size === 'number'), ...sizes.filter((each) => typeof each.size !== 'number')];
+  const isConstant = (each: { readonly size: SizeExpression }): boolean => typeof each.size === 'number';
+  const constantsFirst = [...sizes.filter(isConstant), ...sizes.filter((each) => !isConstant(each))];
   let length: SizeExpression = 0;
   const members = constantsFirst.map(({ tensor, size }) => {
     const offset = length;
@@ -104,7 +113,9 @@ function offsetOf(name: string, offset: SizeExpression, uniforms: Uniform[], ids
   return uniform(made);
 }
 
-function rebindKernel(kernel: Kernel, places: ReadonlyMap<string, Place>, arenas: readonly ManifestArena[]): Kernel {
+function rebindKernel(
+  kernel: Kernel, places: ReadonlyMap<string, Place>, arenas: readonly ManifestArena[],
+): Kernel {
   if (!kernel.buffers.some((each) => places.has(each.name))) return kernel;
   const ids = freshIds(kernel);
   const uniforms = [...kernel.uniforms];
@@ -131,8 +142,9 @@ export function assignBindings(plan: Plan, limit: number): BoundPlan {
   const classOf = classify(plan);
   const packed = choosePacked(plan, limit, classOf);
   if (packed.size === 0) return { kernels: plan.kernels, arenas: [] };
+  const packedTensors = plan.tensors.filter((each) => packed.has(each.name));
   const arenas = (['read', 'written'] as const)
-    .map((of) => ({ name: arenaNames[of], tensors: plan.tensors.filter((each) => packed.has(each.name) && classOf(each.name) === of) }))
+    .map((of) => ({ name: arenaNames[of], tensors: packedTensors.filter((each) => classOf(each.name) === of) }))
     .filter((each) => each.tensors.length > 0)
     .map((each) => arenaOf(each.name, each.tensors));
   const places = new Map<string, Place>(
