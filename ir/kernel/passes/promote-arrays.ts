@@ -1,13 +1,14 @@
 /**
  * Turns register arrays that are indexed only by literals into one `var` per element, because WASM
- * has no private arrays and WGSL compilers tend to put them into memory. The variables start with
- * zero: a well-formed kernel never reads an element that it has not written, so the value is not
- * seen, and a target's optimizer drops it. Runs after unrolling, which makes indices literal.
+ * has no private arrays and WGSL compilers tend to put them into memory. A variable is defined where
+ * its element is first written, if that is in the list of the array; otherwise it starts with zero,
+ * which nobody sees, since a well-formed kernel never reads what it has not written. Runs after
+ * unrolling, which makes indices literal.
  */
 import { literal, variable } from '../builder.ts';
 import type { ArrayId, Kernel, KernelExpression, KernelStatement, RegisterArray, Variable, VariableId } from '../nodes.ts';
-import { rewriteExpression, visitExpressions, visitStatements } from '../walk.ts';
-import { freshIds, rewriteBody, rewriteDirect, withBody } from './rewrite.ts';
+import { operandsOf, rewriteExpression, visitExpressions, visitStatements } from '../walk.ts';
+import { freshIds, rewriteBody, rewriteDirect, rewriteInner, withBody } from './rewrite.ts';
 
 /** Arrays of which some use is not a literal index inside of the array. */
 function dynamicArrays(kernel: Kernel): ReadonlySet<ArrayId> {
@@ -40,6 +41,36 @@ function elementAt(elements: Elements, array: RegisterArray, index: KernelExpres
   return index.kind === 'literal' ? elements.get(array.id)?.[index.value] : undefined;
 }
 
+/** Variables that a body reads or assigns, in promoted form. */
+function mentionedIn(statement: KernelStatement): ReadonlySet<VariableId> {
+  const mentioned = new Set<VariableId>();
+  visitExpressions([statement], (each) => each.kind === 'variable' && mentioned.add(each.variable.id));
+  visitStatements([statement], (each) => each.kind === 'assign' && mentioned.add(each.variable.id));
+  return mentioned;
+}
+
+function readsVariable(expression: KernelExpression, id: VariableId): boolean {
+  if (expression.kind === 'variable') return expression.variable.id === id;
+  return operandsOf(expression).some((operand) => readsVariable(operand, id));
+}
+
+/** Defines each variable at its first assignment, if nothing in the list mentions it before. */
+function delayDefinitions(body: readonly KernelStatement[], promoted: ReadonlySet<VariableId>): readonly KernelStatement[] {
+  const waiting = new Map<VariableId, number>();
+  const made: (KernelStatement | null)[] = [...body];
+  body.forEach((statement, at) => {
+    if (statement.kind === 'var' && promoted.has(statement.variable.id)) waiting.set(statement.variable.id, at);
+    if (waiting.size === 0) return;
+    const defined = statement.kind === 'assign' ? waiting.get(statement.variable.id) : undefined;
+    if (statement.kind === 'assign' && defined !== undefined && !readsVariable(statement.value, statement.variable.id)) {
+      made[defined] = null;
+      made[at] = { ...statement, kind: 'var' };
+    }
+    for (const id of mentionedIn(statement)) waiting.delete(id);
+  });
+  return made.filter((each) => each !== null);
+}
+
 function promoteStatement(statement: KernelStatement, elements: Elements): readonly KernelStatement[] {
   const changed = rewriteDirect(statement, (expression) =>
     rewriteExpression(expression, (node) => {
@@ -59,5 +90,9 @@ function promoteStatement(statement: KernelStatement, elements: Elements): reado
 export function promoteArrays(kernel: Kernel): Kernel {
   const elements = makeElements(kernel);
   if (elements.size === 0) return kernel;
-  return withBody(kernel, rewriteBody(kernel.body, (statement) => promoteStatement(statement, elements)));
+  const promoted = new Set([...elements.values()].flat().map((each) => each.id));
+  const delayIn = (body: readonly KernelStatement[]): readonly KernelStatement[] =>
+    delayDefinitions(body.map((statement) => rewriteInner(statement, delayIn)), promoted);
+  const replaced = rewriteBody(kernel.body, (statement) => promoteStatement(statement, elements));
+  return withBody(kernel, delayIn(replaced));
 }
