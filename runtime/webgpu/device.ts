@@ -14,6 +14,8 @@ export type WebGpuOptions = {
   readonly timing?: 'device' | 'wall-clock';
   /** a run or read that takes longer rejects; by default they wait for ever */
   readonly watchdogMilliseconds?: number;
+  /** binds at most this many bytes of a tensor at once, below what the device allows; larger runs go by windows of the batch */
+  readonly bindingBytes?: number;
 };
 
 const methods = [
@@ -34,7 +36,7 @@ function checkDevice(device: unknown): asserts device is GPUDevice {
 
 function sessionOptions(
   device: GPUDevice, options: WebGpuOptions,
-): Pick<SessionOptions, 'timing' | 'watchdogMilliseconds'> {
+): Pick<SessionOptions, 'timing' | 'watchdogMilliseconds' | 'bindingBytes'> {
   const timing = options.timing ?? 'wall-clock';
   if (timing !== 'device' && timing !== 'wall-clock') {
     throw ssmError('SSM6004', '`timing` must be `device` or `wall-clock`');
@@ -49,7 +51,11 @@ function sessionOptions(
   if (watchdog !== null && !(typeof watchdog === 'number' && watchdog > 0)) {
     throw ssmError('SSM6004', '`watchdogMilliseconds` must be a positive number');
   }
-  return { timing, watchdogMilliseconds: watchdog };
+  const bindingBytes = options.bindingBytes ?? null;
+  if (bindingBytes !== null && !(Number.isSafeInteger(bindingBytes) && bindingBytes > 0)) {
+    throw ssmError('SSM6004', '`bindingBytes` must be a positive integer');
+  }
+  return { timing, watchdogMilliseconds: watchdog, bindingBytes };
 }
 
 function subgroupMinSize(device: GPUDevice): number {

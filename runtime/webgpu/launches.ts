@@ -10,13 +10,31 @@ export type LaunchWindow = { readonly count: Triple; readonly uniformOffset: num
 
 export type Launch = { readonly dispatch: ManifestDispatch; readonly windows: readonly LaunchWindow[] };
 
-export type LaunchPlan = {
-  /** in order; launches with an empty grid are left out */
-  readonly launches: readonly Launch[];
-  readonly uniforms: Uint8Array<ArrayBuffer>;
+/** Uniforms of many launches, one after the other at the alignment of bindings. */
+export type UniformBlock = {
+  /** appends values and returns their offset in bytes */
+  readonly place: (values: Int32Array<ArrayBuffer>) => number;
+  readonly bytes: () => Uint8Array<ArrayBuffer>;
 };
 
-export type LaunchLimits = { readonly workgroupsPerDimension: number; readonly uniformAlignment: number };
+/** An empty block. */
+export function createUniformBlock(alignment: number): UniformBlock {
+  const blocks: { readonly offset: number; readonly values: Int32Array<ArrayBuffer> }[] = [];
+  let end = 0;
+  return {
+    place(values) {
+      const offset = end;
+      blocks.push({ offset, values });
+      end = Math.ceil((offset + values.byteLength) / alignment) * alignment;
+      return offset;
+    },
+    bytes() {
+      const bytes = new Uint8Array(end);
+      for (const { offset, values } of blocks) bytes.set(new Uint8Array(values.buffer), offset);
+      return bytes;
+    },
+  };
+}
 
 /** Starts and lengths of the pieces of `total` that hold at most `limit` each. */
 function pieces(total: number, limit: number): readonly { readonly start: number; readonly count: number }[] {
@@ -51,27 +69,16 @@ function uniformValues(dispatch: ManifestDispatch, sizes: RunSizes, start: Tripl
   return Int32Array.from(values);
 }
 
-/** All launches of an entry for these sizes. */
+/** The launches of an entry in order, those with an empty grid left out; their uniforms go to `uniforms`. */
 export function planLaunches(
-  dispatches: readonly ManifestDispatch[], sizes: RunSizes, limits: LaunchLimits,
-): LaunchPlan {
-  const blocks: { readonly offset: number; readonly values: Int32Array<ArrayBuffer> }[] = [];
-  let end = 0;
-  const place = (values: Int32Array<ArrayBuffer>): number => {
-    const offset = end;
-    blocks.push({ offset, values });
-    end = Math.ceil((offset + values.byteLength) / limits.uniformAlignment) * limits.uniformAlignment;
-    return offset;
-  };
-  const launches = dispatches.flatMap((dispatch): readonly Launch[] => {
+  dispatches: readonly ManifestDispatch[], sizes: RunSizes, workgroupsPerDimension: number, uniforms: UniformBlock,
+): readonly Launch[] {
+  return dispatches.flatMap((dispatch): readonly Launch[] => {
     const what = `the grid of kernel \`${dispatch.kernel}\``;
     const [x, y, z] = dispatch.grid.map((each) => checkInteger(evaluateSize(each, sizes), what));
-    const windows = windowsOf([x ?? 0, y ?? 0, z ?? 0], limits.workgroupsPerDimension).map(({ start, count }) => ({
-      count, uniformOffset: dispatch.uniforms.length === 0 ? 0 : place(uniformValues(dispatch, sizes, start)),
+    const windows = windowsOf([x ?? 0, y ?? 0, z ?? 0], workgroupsPerDimension).map(({ start, count }) => ({
+      count, uniformOffset: dispatch.uniforms.length === 0 ? 0 : uniforms.place(uniformValues(dispatch, sizes, start)),
     }));
     return windows.length === 0 ? [] : [{ dispatch, windows }];
   });
-  const uniforms = new Uint8Array(end);
-  for (const { offset, values } of blocks) uniforms.set(new Uint8Array(values.buffer), offset);
-  return { launches, uniforms };
 }

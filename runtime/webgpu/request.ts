@@ -5,7 +5,9 @@
 import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
+import { required } from '../../support/invariant.ts';
 import type { DeviceTensor, RunRequest, TensorData } from '../device.ts';
+import { planBatchWindows, type BatchWindow } from './batch-windows.ts';
 import { bytesForPeople } from './format.ts';
 import type { Session } from './session.ts';
 import { bytesPerElement, checkData } from './storage.ts';
@@ -18,6 +20,10 @@ export type SizedTensor = { readonly tensor: ManifestTensor; readonly length: nu
 export type CheckedRequest = {
   readonly entry: ManifestEntry;
   readonly sizes: RunSizes;
+  /** in order; the first is the largest */
+  readonly windows: readonly BatchWindow[];
+  /** of the largest window: scratch and arenas are made for it */
+  readonly windowSizes: RunSizes;
   readonly given: ReadonlyMap<string, TensorData | WebGpuTensor>;
   readonly into: ReadonlyMap<string, WebGpuTensor>;
   readonly inputs: readonly SizedTensor[];
@@ -54,20 +60,37 @@ function checkSizes(sizes: RunSizes): RunSizes {
   return { batch: sizes.batch, length: sizes.length };
 }
 
-/** Elements of a tensor in this run; throws SSM5002 or SSM5001 when they are too many. */
-function checkedLength(session: Session, name: string, length: number, bytesEach: number): number {
+/** Elements of a tensor in this run; throws SSM5002 when they are too many for an index. */
+function checkedLength(name: string, length: number): number {
   if (length > maximumElements) {
     throw ssmError(
       'SSM5002', `\`${name}\` has ${length} elements; kernels index at most ${maximumElements}`,
       'use a smaller batch',
     );
   }
-  const limit = Math.min(session.device.limits.maxStorageBufferBindingSize, session.device.limits.maxBufferSize);
-  if (length * bytesEach > limit) {
-    throw ssmError('SSM5001', `\`${name}\` needs ${bytesForPeople(length * bytesEach)}; this device binds at most ${bytesForPeople(limit)}`,
-      'use a smaller batch, or open the device with the adapter\'s limits');
-  }
   return length;
+}
+
+/** Windows of the batch that the device can bind; throws SSM5001 with both numbers when it cannot. */
+function checkedWindows(
+  session: Session, all: readonly SizedTensor[], entry: ManifestEntry, sizes: RunSizes,
+): readonly BatchWindow[] {
+  const { maxBufferSize, minStorageBufferOffsetAlignment } = session.device.limits;
+  const bindingBytes = Math.min(session.bindingBytes, maxBufferSize);
+  const windows = planBatchWindows(entry, sizes, { bindingBytes, offsetAlignment: minStorageBufferOffsetAlignment });
+  const kept = windows === null ? all : all.filter(({ tensor }) => tensor.role !== 'scratch'); // scratch is per window
+  const tensors = kept.map(({ tensor, length }) => ({ name: tensor.name, bytes: length * bytesPerElement(tensor.storage) }));
+  const arenas = windows !== null ? [] : (entry.arenas ?? []).map(({ name, length, storage }) =>
+    ({ name, bytes: evaluateSize(length, sizes) * bytesPerElement(storage) }));
+  const [largest] = [...tensors, ...arenas].sort((a, b) => b.bytes - a.bytes);
+  const limit = windows === null ? bindingBytes : maxBufferSize;
+  if (largest !== undefined && largest.bytes > limit) {
+    throw ssmError(
+      'SSM5001', `\`${largest.name}\` needs ${bytesForPeople(largest.bytes)}; this device allows ${bytesForPeople(limit)}`,
+      'use a smaller batch, or open the device with the adapter\'s limits',
+    );
+  }
+  return required(windows, 'windows of a run that fits');
 }
 
 function checkGiven(
@@ -135,10 +158,10 @@ function checkInto(
   return checked;
 }
 
-function sizedTensors(session: Session, entry: ManifestEntry, sizes: RunSizes): readonly SizedTensor[] {
+function sizedTensors(entry: ManifestEntry, sizes: RunSizes): readonly SizedTensor[] {
   return entry.tensors.map((tensor) => {
     const length = tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), 1);
-    return { tensor, length: checkedLength(session, tensor.name, length, bytesPerElement(tensor.storage)) };
+    return { tensor, length: checkedLength(tensor.name, length) };
   });
 }
 
@@ -158,13 +181,13 @@ export function checkRequest(session: Session, manifest: Manifest, request: RunR
       `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`);
   }
   const sizes = checkSizes(request.sizes);
-  const all = sizedTensors(session, entry, sizes);
-  for (const arena of entry.arenas ?? []) {
-    checkedLength(session, arena.name, evaluateSize(arena.length, sizes), bytesPerElement(arena.storage));
-  }
-  const byDirection = (direction: ReturnType<typeof directionOf>): readonly SizedTensor[] =>
-    all.filter((each) => directionOf(each.tensor, entry.name) === direction);
-  const [inputs, results, scratch] = [byDirection('given'), byDirection('result'), byDirection('scratch')];
+  const all = sizedTensors(entry, sizes);
+  for (const arena of entry.arenas ?? []) checkedLength(arena.name, evaluateSize(arena.length, sizes));
+  const windows = checkedWindows(session, all, entry, sizes);
+  const windowSizes: RunSizes = { ...sizes, batch: windows[0]?.count ?? 0 };
+  const inputs = all.filter((each) => directionOf(each.tensor, entry.name) === 'given');
+  const results = all.filter((each) => directionOf(each.tensor, entry.name) === 'result');
+  const scratch = sizedTensors(entry, windowSizes).filter(({ tensor }) => tensor.role === 'scratch');
   if (!(request.tensors instanceof Map)) {
     throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
   }
@@ -183,5 +206,5 @@ export function checkRequest(session: Session, manifest: Manifest, request: RunR
   }
   const into = checkInto(request.into ?? new Map(), results, session);
   checkAliasing(given, into);
-  return { entry, sizes, given, into, inputs, results, scratch };
+  return { entry, sizes, windows, windowSizes, given, into, inputs, results, scratch };
 }

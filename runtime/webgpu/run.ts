@@ -2,106 +2,19 @@
  * Runs one entry point: allocate, upload, encode and submit without a pause in between (so that no
  * other run can free what this one binds), then wait and report. All dispatches share one compute pass.
  */
-import type { Manifest } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
-import { evaluateSize } from '../../support/size.ts';
 import type { RunRequest, RunResult } from '../device.ts';
+import { allocate, allocateResults, disposeNew, type Allocation, type RunContext } from './allocation.ts';
+import { bytesPerSequence, type BatchWindow } from './batch-windows.ts';
 import { fillEmptyRun } from './empty-run.ts';
-import { planLaunches, type Launch } from './launches.ts';
-import type { KernelPipeline } from './pipelines.ts';
-import { checkRequest, type CheckedRequest, type SizedTensor } from './request.ts';
+import { createUniformBlock, planLaunches, type Launch } from './launches.ts';
+import { checkRequest, type CheckedRequest } from './request.ts';
 import { firstLine, type Session } from './session.ts';
-import { bytesPerElement, uploadBytes } from './storage.ts';
-import { createTensor, isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
+import { uploadBytes } from './storage.ts';
+import { isWebGpuTensor } from './tensor.ts';
 import { startTimer } from './timing.ts';
 import { bufferUsage } from './usage.ts';
-
-/** What a prepared layer knows when it runs. */
-export type RunContext = {
-  readonly session: Session;
-  readonly manifest: Manifest;
-  readonly pipelines: ReadonlyMap<string, KernelPipeline>;
-};
-
-type Place = { readonly buffer: GPUBuffer; readonly offset: number; readonly bytes: number };
-
-/** Buffers of one run. */
-type Allocation = {
-  /** by tensor name: where it lies, in bytes */
-  readonly places: ReadonlyMap<string, Place>;
-  /** by binding name: tensors with a buffer of their own, and arenas */
-  readonly bindings: ReadonlyMap<string, GPUBuffer>;
-  readonly results: ReadonlyMap<string, WebGpuTensor>;
-  readonly release: (outcome: 'kept' | 'failed') => void;
-};
-
-const storageUsage = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyDestination;
-
-function bytesOf(sized: SizedTensor): number {
-  return sized.length * bytesPerElement(sized.tensor.storage);
-}
-
-/** Results are the caller's `into` or new tensors. */
-function allocateResults(context: RunContext, request: CheckedRequest): ReadonlyMap<string, WebGpuTensor> {
-  const results = new Map<string, WebGpuTensor>();
-  try {
-    for (const sized of request.results) {
-      const { name, storage } = sized.tensor;
-      const label = `ssm/${context.manifest.layer}/${request.entry.name}/${name}`;
-      results.set(name, request.into.get(name) ?? createTensor(context.session, storage, sized.length, label));
-    }
-  } catch (error) {
-    disposeNew(results, request);
-    throw error;
-  }
-  return results;
-}
-
-function disposeNew(results: ReadonlyMap<string, WebGpuTensor>, request: CheckedRequest): void {
-  for (const [name, tensor] of results) if (!request.into.has(name)) tensor[Symbol.dispose]();
-}
-
-/** Buffers for arenas, scratch and host inputs; freed after the run. */
-function allocate(context: RunContext, request: CheckedRequest): Allocation {
-  const { session } = context;
-  const results = allocateResults(context, request);
-  const temporary: GPUBuffer[] = [];
-  const places = new Map<string, Place>();
-  const bindings = new Map<string, GPUBuffer>();
-  const release = (outcome: 'kept' | 'failed'): void => {
-    temporary.forEach((each) => session.destroyBuffer(each));
-    if (outcome === 'failed') disposeNew(results, request);
-  };
-  const make = (bytes: number, name: string): GPUBuffer => {
-    const buffer = session.createBuffer(bytes, storageUsage, `ssm/${context.manifest.layer}/${request.entry.name}/${name}`);
-    temporary.push(buffer);
-    bindings.set(name, buffer);
-    return buffer;
-  };
-  try {
-    const sizedByName = new Map([...request.inputs, ...request.results, ...request.scratch].map((each) => [each.tensor.name, each]));
-    for (const arena of request.entry.arenas ?? []) {
-      const bytesEach = bytesPerElement(arena.storage);
-      const buffer = make(evaluateSize(arena.length, request.sizes) * bytesEach, arena.name);
-      for (const member of arena.members) {
-        const sized = required(sizedByName.get(member.tensor), `tensor ${member.tensor} of arena ${arena.name}`);
-        places.set(member.tensor, { buffer, offset: evaluateSize(member.offset, request.sizes) * bytesEach, bytes: bytesOf(sized) });
-      }
-    }
-    for (const [name, sized] of sizedByName) {
-      if (places.has(name)) continue;
-      const held = results.get(name) ?? request.given.get(name);
-      const buffer = isWebGpuTensor(held) ? held.buffer() : make(bytesOf(sized), name);
-      bindings.set(name, buffer);
-      places.set(name, { buffer, offset: 0, bytes: bytesOf(sized) });
-    }
-  } catch (error) {
-    release('failed');
-    throw error;
-  }
-  return { places, bindings, results, release };
-}
 
 /** Host numbers into their buffers; device tensors into their arenas. */
 function upload(
@@ -127,23 +40,36 @@ function collect(request: CheckedRequest, allocation: Allocation, encoder: GPUCo
   }
 }
 
+/** What a binding name stands for in one window of the batch. */
+type Bind = (name: string) => GPUBufferBinding;
+
+function bindWindow(request: CheckedRequest, allocation: Allocation, window: BatchWindow): Bind {
+  const whole = window.count === request.sizes.batch;
+  const kept = new Map([...request.inputs, ...request.results].map(({ tensor }) => [tensor.name, tensor]));
+  return (name) => {
+    const buffer = required(allocation.bindings.get(name), `buffer of ${name}`);
+    const tensor = kept.get(name);
+    const bytesEach = whole || tensor === undefined ? null : bytesPerSequence(tensor, request.sizes);
+    if (bytesEach === null) return { buffer };
+    return { buffer, offset: window.first * bytesEach, size: window.count * bytesEach };
+  };
+}
+
 function encodeLaunch(
-  context: RunContext,
-  launch: Launch,
-  pass: GPUComputePassEncoder,
-  buffers: ReadonlyMap<string, GPUBuffer>,
-  uniforms: GPUBuffer | null,
+  context: RunContext, { launch, bind }: BoundLaunch, pass: GPUComputePassEncoder, uniforms: GPUBuffer | null,
 ): void {
   const { dispatch } = launch;
   const { pipeline, layout } = required(context.pipelines.get(dispatch.kernel), `pipeline of ${dispatch.kernel}`);
   const storage = dispatch.bindings.map(({ tensor }, binding): GPUBindGroupEntry => ({
-    binding, resource: { buffer: required(buffers.get(tensor), `buffer of ${tensor}`) },
+    binding, resource: bind(tensor),
   }));
   pass.setPipeline(pipeline);
   for (const window of launch.windows) {
     const uniform: readonly GPUBindGroupEntry[] = dispatch.uniforms.length === 0 ? [] : [{
       binding: storage.length,
-      resource: { buffer: required(uniforms, 'uniform buffer'), offset: window.uniformOffset, size: dispatch.uniforms.length * 4 },
+      resource: {
+        buffer: required(uniforms, 'uniform buffer'), offset: window.uniformOffset, size: dispatch.uniforms.length * 4,
+      },
     }];
     const label = `ssm/${context.manifest.layer}/${dispatch.kernel}`;
     pass.setBindGroup(0, context.session.device.createBindGroup({ label, layout, entries: [...storage, ...uniform] }));
@@ -151,14 +77,28 @@ function encodeLaunch(
   }
 }
 
+type BoundLaunch = { readonly launch: Launch; readonly bind: Bind };
+
+/** The launches of all windows of the batch, over one block of uniforms. */
+function planWindowLaunches(
+  session: Session, request: CheckedRequest, allocation: Allocation,
+): { readonly launches: readonly BoundLaunch[]; readonly uniforms: Uint8Array<ArrayBuffer> } {
+  const { maxComputeWorkgroupsPerDimension, minUniformBufferOffsetAlignment } = session.device.limits;
+  const uniforms = createUniformBlock(minUniformBufferOffsetAlignment);
+  const launches = request.windows.flatMap((window) => {
+    const sizes = { ...request.sizes, batch: window.count };
+    const bind = bindWindow(request, allocation, window);
+    return planLaunches(request.entry.dispatches, sizes, maxComputeWorkgroupsPerDimension, uniforms)
+      .map((launch): BoundLaunch => ({ launch, bind }));
+  });
+  return { launches, uniforms: uniforms.bytes() };
+}
+
 /** Everything between the checks and the wait; nothing here may await. */
 function submit(context: RunContext, request: CheckedRequest, allocation: Allocation): Submitted {
   const { session, manifest } = context;
   const { device } = session;
-  const { limits } = device;
-  const { launches, uniforms } = planLaunches(request.entry.dispatches, request.sizes, {
-    workgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension, uniformAlignment: limits.minUniformBufferOffsetAlignment,
-  });
+  const { launches, uniforms } = planWindowLaunches(session, request, allocation);
   const label = `ssm/${manifest.layer}/${request.entry.name}`;
   const uniformBuffer = uniforms.length === 0 ? null
     : session.createBuffer(uniforms.length, bufferUsage.uniform | bufferUsage.copyDestination, `${label}/uniforms`);
@@ -168,7 +108,7 @@ function submit(context: RunContext, request: CheckedRequest, allocation: Alloca
     const encoder = device.createCommandEncoder({ label });
     upload(context, request, allocation, encoder);
     const pass = encoder.beginComputePass({ label, ...timer.passOptions });
-    for (const launch of launches) encodeLaunch(context, launch, pass, allocation.bindings, uniformBuffer);
+    for (const launch of launches) encodeLaunch(context, launch, pass, uniformBuffer);
     pass.end();
     collect(request, allocation, encoder);
     timer.resolve(encoder);
@@ -206,8 +146,10 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
   const what = `entry \`${request.entry.name}\` of layer \`${context.manifest.layer}\``;
   const allocation = allocate(context, request);
   let outcome: 'kept' | 'failed' = 'failed';
+  let release = (): void => undefined;
   try {
     const { submitted, validation } = submitInScope(context, request, allocation);
+    release = submitted.release;
     await session.outlive(session.device.queue.onSubmittedWorkDone(), what);
     await session.allocationsDone();
     const invalid = await session.outlive(validation, what);
@@ -222,6 +164,7 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
     outcome = 'kept';
     return { tensors: allocation.results, timing: { milliseconds, source: session.options.timing } };
   } finally {
+    release();
     allocation.release(outcome);
   }
 }

@@ -13,6 +13,8 @@ export type SessionOptions = {
   readonly timing: 'device' | 'wall-clock';
   /** a submission that takes longer rejects; null waits for ever */
   readonly watchdogMilliseconds: number | null;
+  /** bytes that one storage binding may have; null for what the device allows */
+  readonly bindingBytes: number | null;
   /** runs after the device is given up, for owners of more than the device */
   readonly release: () => void;
 };
@@ -20,6 +22,8 @@ export type SessionOptions = {
 export type Session = {
   readonly device: GPUDevice;
   readonly options: SessionOptions;
+  /** bytes that one storage binding may have */
+  readonly bindingBytes: number;
   /** throws SSM6003 after dispose, SSM6001 after loss */
   readonly check: () => void;
   /** the promise, or a rejection when the device is lost or disposed before it settles */
@@ -146,6 +150,7 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
   return {
     device,
     options,
+    bindingBytes: Math.min(options.bindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
     check,
     outlive,
     createBuffer(bytes, usage, label) {

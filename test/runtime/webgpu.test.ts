@@ -43,8 +43,10 @@ describe.skipIf(!present)(`kernels on WebGPU ${present ? '' : skipReason}`, () =
     gpu?.destroy();
   });
 
-  async function run(plan: Plan, sizes: RunSizes, tensors: Record<string, TensorData | DeviceTensor>): Promise<Map<string, TensorData>> {
-    using layer = await device.prepare(emitWgsl([plan], header));
+  async function run(
+    plan: Plan, sizes: RunSizes, tensors: Record<string, TensorData | DeviceTensor>, on: ExecutionDevice = device,
+  ): Promise<Map<string, TensorData>> {
+    using layer = await on.prepare(emitWgsl([plan], header));
     const result = await layer.run({ entry: 'forward', sizes, tensors: new Map(Object.entries(tensors)) });
     const read = new Map<string, TensorData>();
     for (const [name, tensor] of result.tensors) {
@@ -118,6 +120,32 @@ describe.skipIf(!present)(`kernels on WebGPU ${present ? '' : skipReason}`, () =
     expect(largestDifference(read.get('z')!, u.map((each) => each + 1))).toBe(0);
     expect(read.has('d1')).toBe(false);
     for (const k of [0, 2, 11]) expect(largestDifference(read.get(`d${k}`)!, u.map((each) => k * each))).toBeLessThan(1e-5);
+  });
+
+  it('runs by windows of the batch where tensors exceed a binding', async () => {
+    const scanInputs = { u: numbers(37 * 8), a: Float32Array.of(0.5, 0.25, -0.5, 0.75), 'x.initial': numbers(37 * 4, 9) };
+    const manyInputs: Record<string, TensorData> = { u: numbers(150 * 21) };
+    for (let k = 0; k < 3; k++) manyInputs[`p${k}`] = numbers(21, k + 2);
+    const cases = [
+      { plan: sequentialScan(), sizes: { batch: 37, length: 8 }, tensors: scanInputs, bindingBytes: 16 * 32 },
+      { plan: manyBuffers(3), sizes: { batch: 150, length: 21 }, tensors: manyInputs, bindingBytes: 64 * 84 },
+    ];
+    for (const { plan, sizes, tensors, bindingBytes } of cases) {
+      const whole = await run(plan, sizes, tensors);
+      await using narrow = fromDevice(gpu, { bindingBytes });
+      const pieces = await run(plan, sizes, tensors, narrow);
+      expect([...pieces.keys()]).toEqual([...whole.keys()]);
+      for (const [name, values] of whole) expect(largestDifference(pieces.get(name)!, values)).toBe(0);
+      await using tooNarrow = fromDevice(gpu, { bindingBytes: bindingBytes - 1 });
+      await expect(run(plan, sizes, tensors, tooNarrow)).rejects.toThrow(/SSM5001/);
+    }
+  });
+
+  it('leaves the stack of error scopes as it was', async () => {
+    const before = await gpu.popErrorScope().then(() => 'a scope', () => 'none');
+    await run(vectorAdd(), { batch: 1, length: 4 }, { u: numbers(4), scale: Float32Array.of(1) });
+    const after = await gpu.popErrorScope().then(() => 'a scope', () => 'none');
+    expect([before, after]).toEqual(['none', 'none']);
   });
 
   it('covers grids above 65535 workgroups', async () => {
