@@ -1,7 +1,8 @@
 /**
  * The C++ header of a CUDA artifact, made from its manifest alone: declarations of the kernels and, per
  * entry, a struct of device pointers, the bytes of scratch memory and a function that launches the
- * entry's kernels in order on a stream. Any C++ program that is linked with the kernels can include it.
+ * entry's kernels in order on a stream. Any C++ program that nvcc compiles and that is linked with the
+ * kernels can include it.
  *
  * Field names are the tensor's role and its name in the layer (`input_u`, `gradient_A`), so that no
  * name of a layer can meet a keyword or a macro.
@@ -129,6 +130,7 @@ function checks({ entry }: Entry): readonly string[] {
   return [
     '  const long long most = 2147483647ll;',
     '  if (batch < 0 || length < 0 || batch > most || length > most) return cudaErrorInvalidValue;',
+    '  if (length > 0 && batch > most / length) return cudaErrorInvalidValue;',
     ...counts.map((each) => `  if (${each} > most) return cudaErrorInvalidValue;`),
   ];
 }

@@ -3,7 +3,11 @@
 // the time of each entry and kernel. One line of JSON per entry goes to the file named by --json.
 //
 //   main [--repeats N] [--no-timing] [--json FILE] CASE...
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -74,8 +78,15 @@ void provide(const Case& of, const EntryRow& entry, Pool& pool) {
   }
 }
 
-// Prints one line per output; returns whether all are right.
-bool judge(const Case& of, const TensorRow& tensor, const std::vector<char>& bytes, bool same_bits) {
+// What was found about the outputs of an entry.
+struct Verdict {
+  bool good = true;
+  int compared = 0;
+  double worst = 0;  // greatest relative error
+};
+
+// Prints one line per output; returns whether it is right.
+bool judge(const Case& of, const TensorRow& tensor, const std::vector<char>& bytes, bool same_bits, Verdict& verdict) {
   const std::vector<double> values = decode(tensor.storage, bytes);
   const auto expected = of.expected.find(tensor.name);
   const char* bits = same_bits ? "same bits" : "DIFFERENT BITS";
@@ -86,13 +97,15 @@ bool judge(const Case& of, const TensorRow& tensor, const std::vector<char>& byt
   }
   if (expected->second.size() != values.size()) fail(std::string("expected ") + tensor.name + " has another size");
   const Errors errors = compare(values, expected->second);
+  ++verdict.compared;
+  verdict.worst = std::fmax(verdict.worst, errors.relative);
   const bool good = errors.relative <= of.tolerance && errors.not_finite == 0 && same_bits;
   std::printf("    %-24s relative %.2e  largest %.2e of %.2e  not finite %zu  %s  %s\n", tensor.name, errors.relative,
               errors.largest, errors.scale, errors.not_finite, bits, good ? "ok" : "WRONG");
   return good;
 }
 
-bool verify(const Case& of, const EntryRow& entry, Pool& pool) {
+Verdict verify(const Case& of, const EntryRow& entry, Pool& pool) {
   const Run run = allocate(entry, of.batch, of.length);
   std::vector<std::vector<char>> rounds[2];
   for (auto& round : rounds) {
@@ -101,17 +114,18 @@ bool verify(const Case& of, const EntryRow& entry, Pool& pool) {
     check(cudaDeviceSynchronize(), entry.name);
     for (const Block& block : run.blocks) round.push_back(block.read());
   }
-  bool good = true;
+  Verdict verdict;
   for (int i = 0; i < entry.tensor_count; ++i) {
     const TensorRow& tensor = entry.tensors[i];
     if (tensor.scratch || !tensor.written) continue;
-    good = judge(of, tensor, rounds[0][i], rounds[0][i] == rounds[1][i]) && good;
+    const bool good = judge(of, tensor, rounds[0][i], rounds[0][i] == rounds[1][i], verdict);
+    verdict.good = verdict.good && good;
     pool[tensor.name] = rounds[0][i];
   }
-  return good;
+  return verdict;
 }
 
-void measure(const Case& of, const EntryRow& entry, const Pool& pool, const Options& options, bool good) {
+void measure(const Case& of, const EntryRow& entry, const Pool& pool, const Options& options, const Verdict& verdict) {
   const std::vector<Run> runs = make_copies(entry, of.batch, of.length, pool);
   const Timing whole = time_runs(runs, nullptr, options.repeats, [](const Run& run) { launch(run, nullptr); });
   const double bytes = static_cast<double>(useful_bytes(runs[0]));
@@ -121,9 +135,9 @@ void measure(const Case& of, const EntryRow& entry, const Pool& pool, const Opti
               (bytes + scratch) / 1e6, scratch / 1e6, whole.copies);
   if (options.json != nullptr) {
     std::fprintf(options.json,
-                 "{\"layer\":\"%s\",\"case\":\"%s\",\"entry\":\"%s\",\"batch\":%lld,\"length\":%lld,\"correct\":%s,\"microseconds\":%.2f,"
+                 "{\"layer\":\"%s\",\"case\":\"%s\",\"entry\":\"%s\",\"batch\":%lld,\"length\":%lld,\"correct\":%s,\"compared\":%d,\"relative\":%.3e,\"microseconds\":%.2f,"
                  "\"least\":%.2f,\"queued\":%.2f,\"bytes\":%.0f,\"scratchBytes\":%.0f,\"kernels\":{",
-                 layer_table().layer, of.name.c_str(), entry.name, of.batch, of.length, good ? "true" : "false", whole.median_us,
+                 layer_table().layer, of.name.c_str(), entry.name, of.batch, of.length, verdict.good ? "true" : "false", verdict.compared, verdict.worst, whole.median_us,
                  whole.least_us, whole.queued_us, bytes, scratch);
   }
   for (int k = 0; k < entry.kernel_count; ++k) {
@@ -150,9 +164,9 @@ int main(int count, char** words) {
       const EntryRow& entry = find_entry(name);
       std::printf("  %s: %s, batch %lld, length %lld\n", of.name.c_str(), entry.name, of.batch, of.length);
       provide(of, entry, pool);
-      const bool good = verify(of, entry, pool);
-      all_good = all_good && good;
-      if (options.timing) measure(of, entry, pool, options, good);
+      const Verdict verdict = verify(of, entry, pool);
+      all_good = all_good && verdict.good;
+      if (options.timing) measure(of, entry, pool, options, verdict);
       std::fflush(stdout);
     }
   }

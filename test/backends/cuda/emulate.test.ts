@@ -64,7 +64,7 @@ describe.skipIf(!canEmulate)('printed text computes what the kernel says', () =>
           const [token, at] = [b * 7 + t, (b * 7 + t) * channels + d];
           for (let n = 0; n < states; n++) {
             state[n] = Math.exp(delta![at]! * A![d * states + n]!) * state[n]! + delta![at]! * u![at]! * B![token * states + n]!;
-            expected[at] += C![token * states + n]! * state[n]!;
+            expected[at]! += C![token * states + n]! * state[n]!;
           }
         }
       }
