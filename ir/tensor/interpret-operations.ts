@@ -29,13 +29,16 @@ type Of<Kind extends TensorOp['kind']> = Extract<TensorOp, { kind: Kind }>;
 export type PlainOp = Exclude<TensorOp, AffineScanOp>;
 
 /** Applies `compute` to the real numbers of the operands, element by element. */
-function mapReal(axes: readonly string[], sizeOf: SizeOf, operands: readonly Tensor[], compute: (...values: number[]) => number): Tensor {
+function mapReal(
+  axes: readonly string[], sizeOf: SizeOf, operands: readonly Tensor[], compute: (...values: number[]) => number,
+): Tensor {
   const result = zeros(axes, sizeOf, 'real');
   const [left = scalarTensor(0), right = left, third = left] = operands;
   const strides = [result, left, right, third].map((tensor) => stridesAlong(tensor, axes));
+  const read = (tensor: Tensor, at: number): number => tensor.re[at] ?? NaN;
   forEachRow({ shape: result.shape, strides }, ([o = 0, l = 0, r = 0, t = 0], [so = 0, sl = 0, sr = 0, st = 0], count) => {
     for (let i = 0; i < count; i++) {
-      result.re[o + i * so] = compute(left.re[l + i * sl] ?? NaN, right.re[r + i * sr] ?? NaN, third.re[t + i * st] ?? NaN);
+      result.re[o + i * so] = compute(read(left, l + i * sl), read(right, r + i * sr), read(third, t + i * st));
     }
   });
   return result;
@@ -43,7 +46,8 @@ function mapReal(axes: readonly string[], sizeOf: SizeOf, operands: readonly Ten
 
 /** As `mapReal` for complex numbers. */
 function mapComplex(
-  axes: readonly string[], sizeOf: SizeOf, operands: readonly Tensor[], compute: (left: Complex, right: Complex) => Complex,
+  axes: readonly string[], sizeOf: SizeOf, operands: readonly Tensor[],
+  compute: (left: Complex, right: Complex) => Complex,
 ): Tensor {
   const result = zeros(axes, sizeOf, 'complex');
   const [left = scalarTensor(0), right = left] = operands;
@@ -72,7 +76,9 @@ function evaluateUnary(op: Of<'unary'>, type: TensorType, read: ReadValue, frame
 
 function evaluateBinary(op: Of<'binary'>, type: TensorType, read: ReadValue, frame: Frame): Tensor {
   const operands = [read(op.left), read(op.right)];
-  if (operands.every((each) => each.im === null)) return mapReal(type.axes, frame.sizeOf, operands, binaryFunctions[op.function]);
+  if (operands.every((each) => each.im === null)) {
+    return mapReal(type.axes, frame.sizeOf, operands, binaryFunctions[op.function]);
+  }
   const compute = required(complexBinaryFunction(op.function), `complex ${op.function}`);
   return mapComplex(type.axes, frame.sizeOf, operands, compute);
 }
@@ -98,7 +104,9 @@ function evaluateAnalytic(op: Of<'analytic'>, type: TensorType, read: ReadValue,
 }
 
 /** Walks the operand; the summed axes do not move in the result. Shared with the yields of scans. */
-export function reduceTensor(operand: Tensor, name: 'sum' | 'maximum', axes: readonly string[], sizeOf: SizeOf): Tensor {
+export function reduceTensor(
+  operand: Tensor, name: 'sum' | 'maximum', axes: readonly string[], sizeOf: SizeOf,
+): Tensor {
   return byPart([operand], ([part = operand]) => {
     const result = zeros(axes, sizeOf, 'real');
     if (name === 'maximum') result.re.fill(-Infinity);
@@ -120,14 +128,17 @@ function evaluateContract(op: Of<'contract'>, type: TensorType, read: ReadValue,
   const strides = [result, left, right].map((tensor) => stridesAlong(tensor, space));
   forEachRow({ shape: space.map(sizeOf), strides }, ([o = 0, l = 0, r = 0], [so = 0, sl = 0, sr = 0], count) => {
     for (let i = 0; i < count; i++) {
-      result.re[o + i * so] = (result.re[o + i * so] ?? NaN) + (left.re[l + i * sl] ?? NaN) * (right.re[r + i * sr] ?? NaN);
+      const product = (left.re[l + i * sl] ?? NaN) * (right.re[r + i * sr] ?? NaN);
+      result.re[o + i * so] = (result.re[o + i * so] ?? NaN) + product;
     }
   });
   return result;
 }
 
 /** Copies the tokens from `from` on to the tokens from `to` on; the rest stays zero. */
-function moveTokens(operand: Tensor, axes: readonly string[], sizeOf: SizeOf, moved: { from: number; to: number; count: number }): Tensor {
+function moveTokens(
+  operand: Tensor, axes: readonly string[], sizeOf: SizeOf, moved: { from: number; to: number; count: number },
+): Tensor {
   return byPart([operand], ([part = operand]) => {
     const result = zeros(axes, sizeOf, 'real');
     const space = axes.includes('time') ? axes : part.axes;
@@ -142,7 +153,8 @@ function moveTokens(operand: Tensor, axes: readonly string[], sizeOf: SizeOf, mo
 
 function evaluateDelay(op: Of<'delay'>, type: TensorType, read: ReadValue, { sizeOf }: Frame): Tensor {
   const count = Math.max(0, sizeOf('time') - Math.abs(op.steps));
-  return moveTokens(read(op.operand), type.axes, sizeOf, { from: Math.max(0, -op.steps), to: Math.max(0, op.steps), count });
+  const moved = { from: Math.max(0, -op.steps), to: Math.max(0, op.steps), count };
+  return moveTokens(read(op.operand), type.axes, sizeOf, moved);
 }
 
 function rowOf(value: number | undefined, size: number, axis: string): number {
@@ -192,7 +204,8 @@ function evaluateIota(op: Of<'iota'>, { sizeOf, timeStart }: Frame): Tensor {
 
 function evaluateRename(op: Of<'rename'>, type: TensorType, read: ReadValue, { sizeOf }: Frame): Tensor {
   const operand = read(op.operand);
-  return spread({ ...operand, axes: operand.axes.map((axis) => (axis === op.from ? op.to : axis)) }, type.axes, sizeOf);
+  const axes = operand.axes.map((axis) => (axis === op.from ? op.to : axis));
+  return spread({ ...operand, axes }, type.axes, sizeOf);
 }
 
 function evaluateComplex(op: Of<'complex'>, type: TensorType, read: ReadValue, { sizeOf }: Frame): Tensor {
@@ -205,7 +218,9 @@ function evaluatePart(op: Of<'part'>, read: ReadValue): Tensor {
 }
 
 /** The results of one operation, of the types that its values declare. */
-export function evaluateOperation(op: PlainOp, results: readonly TensorValue[], read: ReadValue, frame: Frame): readonly Tensor[] {
+export function evaluateOperation(
+  op: PlainOp, results: readonly TensorValue[], read: ReadValue, frame: Frame,
+): readonly Tensor[] {
   const { type } = required(results[0], 'result');
   const { sizeOf } = frame;
   switch (op.kind) {

@@ -10,7 +10,9 @@ import {
   assembleParts, copyAlong, elementCount, imaginaryOf, partsOf, sliceTime, spread, stridesAlong, writeTime, zeros,
   type Tensor,
 } from './interpret-tensor.ts';
-import { checkpointAxis, type AffineScanOp, type Coefficient, type TensorInstruction, type TensorValue, type ValueId } from './ops.ts';
+import {
+  checkpointAxis, type AffineScanOp, type Coefficient, type TensorInstruction, type TensorValue, type ValueId,
+} from './ops.ts';
 import { operandsOf } from './walk.ts';
 
 type Values = Map<ValueId, Tensor>;
@@ -68,7 +70,9 @@ function coefficientIds(coefficient: Coefficient): readonly ValueId[] {
 }
 
 /** Instructions that the roots need, in order. */
-function neededFor(instructions: readonly TensorInstruction[], roots: readonly ValueId[]): readonly TensorInstruction[] {
+function neededFor(
+  instructions: readonly TensorInstruction[], roots: readonly ValueId[],
+): readonly TensorInstruction[] {
   const needed = new Set<ValueId>(roots);
   const kept: TensorInstruction[] = [];
   for (const instruction of instructions.toReversed()) {
@@ -122,7 +126,9 @@ function isComplexState(parts: readonly TensorValue[]): boolean {
   return parts.length === 2 || parts[0]?.type.dtype === 'complex';
 }
 
-function startState({ op, read, frame }: ScanRequest, initial: readonly ValueId[] | null, parts: readonly TensorValue[]): Tensor {
+function startState(
+  { op, read, frame }: ScanRequest, initial: readonly ValueId[] | null, parts: readonly TensorValue[],
+): Tensor {
   const axes = stateAxes(op);
   const state = zeros(axes, frame.sizeOf, isComplexState(parts) ? 'complex' : 'real');
   if (initial === null) return state;

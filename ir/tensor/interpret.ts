@@ -8,7 +8,7 @@ import { evaluateOperation, type Frame } from './interpret-operations.ts';
 import { evaluateScan } from './interpret-scan.ts';
 import { elementCount, spread, type SizeOf, type Tensor } from './interpret-tensor.ts';
 import {
-  checkpointIntervalOf, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp,
+  checkpointIntervalOf, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule,
   type TensorType, type ValueId,
 } from './ops.ts';
 
@@ -55,25 +55,29 @@ function argumentReader(given: ReadonlyMap<string, Tensor>, sizeOf: SizeOf): Fra
     const tensor = required(given.get(key), `argument ${key}`);
     checkShape(key, tensor, type, sizeOf);
     invariant(op.part === 'whole' || tensor.im !== null, `argument ${key} is real, the function wants a complex one`);
-    invariant(op.part !== 'whole' || (tensor.im !== null) === (type.dtype === 'complex'), `argument ${key} is not ${type.dtype}`);
+    const hasDtype = op.part !== 'whole' || (tensor.im !== null) === (type.dtype === 'complex');
+    invariant(hasDtype, `argument ${key} is not ${type.dtype}`);
     const ordered = spread(tensor, type.axes, sizeOf);
     if (op.part === 'whole') return ordered;
     return { ...ordered, re: op.part === 're' ? ordered.re : required(ordered.im, 'imaginary part'), im: null };
   };
 }
 
-function runOne(op: TensorOp, instruction: TensorInstruction, read: (id: ValueId) => Tensor, frame: Frame): readonly Tensor[] {
-  if (op.kind !== 'affine-scan') return evaluateOperation(op, instruction.results, read, frame);
-  return evaluateScan({ op, results: instruction.results, read, frame, run: runInstructions });
+function runOne({ op, results }: TensorInstruction, read: (id: ValueId) => Tensor, frame: Frame): readonly Tensor[] {
+  if (op.kind !== 'affine-scan') return evaluateOperation(op, results, read, frame);
+  return evaluateScan({ op, results, read, frame, run: runInstructions });
 }
 
-function runInstructions(instructions: readonly TensorInstruction[], values: Map<ValueId, Tensor>, frame: Frame): void {
+function runInstructions(
+  instructions: readonly TensorInstruction[], values: Map<ValueId, Tensor>, frame: Frame,
+): void {
   const read = (id: ValueId): Tensor => required(values.get(id), `value %${id}`);
   for (const instruction of instructions) {
-    const tensors = runOne(instruction.op, instruction, read, frame);
+    const tensors = runOne(instruction, read, frame);
     instruction.results.forEach((value, at) => {
       const tensor = required(tensors[at], `result ${at} of ${instruction.op.kind}`);
-      const hasType = tensor.axes.join() === value.type.axes.join() && (tensor.im !== null) === (value.type.dtype === 'complex');
+      const hasAxes = tensor.axes.join() === value.type.axes.join();
+      const hasType = hasAxes && (tensor.im !== null) === (value.type.dtype === 'complex');
       invariant(hasType, `%${value.id} of ${instruction.op.kind} has axes [${tensor.axes}], not its type`);
       values.set(value.id, tensor);
     });
@@ -81,7 +85,9 @@ function runInstructions(instructions: readonly TensorInstruction[], values: Map
 }
 
 /** Puts the parts of complex results together. */
-function collectResults(results: readonly FunctionResult[], values: ReadonlyMap<ValueId, Tensor>): Map<string, Tensor> {
+function collectResults(
+  results: readonly FunctionResult[], values: ReadonlyMap<ValueId, Tensor>,
+): Map<string, Tensor> {
   const collected = new Map<string, Tensor>();
   const partOf = (key: string, part: string): Tensor => {
     const found = results.find((each) => tensorKey(each.role, each.subject) === key && each.part === part);
@@ -100,7 +106,9 @@ function collectResults(results: readonly FunctionResult[], values: ReadonlyMap<
  * Runs a verified function; results by `tensorKey`, in canonical axis order. Throws an InternalError
  * on arguments that do not fit, an index outside its axis, or an ill-typed function.
  */
-export function interpretFunction(module: TensorModule, body: TensorFunction, options: InterpretOptions): Map<string, Tensor> {
+export function interpretFunction(
+  module: TensorModule, body: TensorFunction, options: InterpretOptions,
+): Map<string, Tensor> {
   const { batch, length } = options;
   if (!(Number.isInteger(batch) && batch >= 1 && Number.isInteger(length) && length >= 1)) {
     throw new InternalError(`cannot interpret a batch of ${batch} and a length of ${length}`);

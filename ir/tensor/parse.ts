@@ -5,8 +5,8 @@
  */
 import { binaryFunctions, unaryFunctions } from './interpret-functions.ts';
 import type {
-  ArgumentRole, BinaryFunction, ComplexPart, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp, TensorValue,
-  UnaryFunction,
+  ArgumentRole, BinaryFunction, ComplexPart, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp,
+  TensorValue, UnaryFunction, ValueId,
 } from './ops.ts';
 import { readScan } from './parse-scan.ts';
 import { readAxes, readInteger, readName, readNumber, readOneOf, readValue, readValueId } from './parse-values.ts';
@@ -30,7 +30,7 @@ function readPart(cursor: TirCursor): ComplexPart {
   return cursor.accept('im') ? 'im' : 'whole';
 }
 
-function readPair(cursor: TirCursor): readonly [ReturnType<typeof readValueId>, ReturnType<typeof readValueId>] {
+function readPair(cursor: TirCursor): readonly [ValueId, ValueId] {
   const first = readValueId(cursor);
   cursor.expect(',');
   return [first, readValueId(cursor)];
@@ -48,8 +48,10 @@ function readSelect(cursor: TirCursor): OpOf<'select'> {
   return { kind: 'select', condition, whenTrue, whenFalse: readValueId(cursor) };
 }
 
+type Indexed = { readonly source: ValueId; readonly axis: string; readonly index: ValueId };
+
 /** `%table along V at %index` */
-function readIndexed(cursor: TirCursor): { readonly source: ReturnType<typeof readValueId>; readonly axis: string; readonly index: ReturnType<typeof readValueId> } {
+function readIndexed(cursor: TirCursor): Indexed {
   const source = readValueId(cursor);
   cursor.expect('along');
   const axis = readName(cursor);
@@ -85,9 +87,12 @@ const readers: { readonly [Kind in PlainKind]: (cursor: TirCursor) => OpOf<Kind>
     const [re, im] = readPair(cursor);
     return { kind: 'analytic', function: name, re, im };
   },
-  'broadcast': (cursor) => ({ kind: 'broadcast', operand: readValueId(cursor), axes: readAfter(cursor, 'to', readAxes) }),
+  'broadcast': (cursor) => ({
+    kind: 'broadcast', operand: readValueId(cursor), axes: readAfter(cursor, 'to', readAxes),
+  }),
   'rename': (cursor) => ({
-    kind: 'rename', operand: readValueId(cursor), from: readAfter(cursor, 'from', readName), to: readAfter(cursor, 'to', readName),
+    kind: 'rename', operand: readValueId(cursor),
+    from: readAfter(cursor, 'from', readName), to: readAfter(cursor, 'to', readName),
   }),
   'reduce': (cursor) => {
     const name = readOneOf(cursor, ['sum', 'maximum'], 'sum or maximum');
@@ -116,7 +121,9 @@ function readOperation(cursor: TirCursor, depth: number): TensorOp {
     return readScan(cursor, () => readInstruction(cursor, depth + 1));
   }
   if (Object.hasOwn(readers, word)) return readers[word as PlainKind](cursor);
-  if (Object.hasOwn(unaryFunctions, word)) return { kind: 'unary', function: word as UnaryFunction, operand: readValueId(cursor) };
+  if (Object.hasOwn(unaryFunctions, word)) {
+    return { kind: 'unary', function: word as UnaryFunction, operand: readValueId(cursor) };
+  }
   if (Object.hasOwn(binaryFunctions, word)) {
     const [left, right] = readPair(cursor);
     return { kind: 'binary', function: word as BinaryFunction, left, right };

@@ -3,7 +3,9 @@
  * module. One instruction a line, `%id:name[axes] = …`; a dtype stands before the axes unless real.
  * A scan prints its region indented, with the clauses of the recurrence around it.
  */
-import type { AffineScanOp, Coefficient, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp, TensorValue, ValueId } from './ops.ts';
+import type {
+  AffineScanOp, Coefficient, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp, TensorValue, ValueId,
+} from './ops.ts';
 
 /** A name as it is where it is plain, else quoted. */
 export function printName(name: string): string {
@@ -79,7 +81,8 @@ function clause(word: string, rest: string): string {
 }
 
 function printCoefficient(coefficient: Coefficient): string {
-  return coefficient.kind === 'exponent' ? `coefficient exponent %${coefficient.exponent}` : clause('coefficient value', printIds(coefficient.parts));
+  if (coefficient.kind === 'exponent') return `coefficient exponent %${coefficient.exponent}`;
+  return clause('coefficient value', printIds(coefficient.parts));
 }
 
 function printStates(prefix: string, op: Pick<AffineScanOp, 'previous' | 'current' | 'initial'>): readonly string[] {

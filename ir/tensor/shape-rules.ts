@@ -17,7 +17,8 @@ export type TypeScope = {
 export type Derived = readonly TensorType[] | string;
 
 type OpOf<Kind extends TensorOp['kind']> = Extract<TensorOp, { kind: Kind }>;
-type RuleTable = { readonly [Kind in Exclude<TensorOp['kind'], 'affine-scan'>]: (op: OpOf<Kind>, scope: TypeScope) => Derived };
+type PlainKind = Exclude<TensorOp['kind'], 'affine-scan'>;
+type RuleTable = { readonly [Kind in PlainKind]: (op: OpOf<Kind>, scope: TypeScope) => Derived };
 
 const complexUnary: ReadonlySet<UnaryFunction> = new Set(['negate', 'exp', 'phi1']);
 const complexBinary: ReadonlySet<BinaryFunction> = new Set(['add', 'subtract', 'multiply', 'divide']);
@@ -77,7 +78,9 @@ function binaryRule(op: OpOf<'binary'>, scope: TypeScope): Derived {
   const dtypes: readonly TensorDtype[] = [left.dtype, right.dtype];
   const axes = union(scope, left, right);
   const fault = `${op.function} of ${left.dtype} and ${right.dtype} values`;
-  if (op.function === 'and' || op.function === 'or') return dtypes.every((each) => each === 'flag') ? typed('flag', axes) : fault;
+  if (op.function === 'and' || op.function === 'or') {
+    return dtypes.every((each) => each === 'flag') ? typed('flag', axes) : fault;
+  }
   if (comparisons.has(op.function)) {
     return dtypes.every((each) => each === 'real' || each === 'index') ? typed('flag', axes) : fault;
   }
@@ -87,7 +90,8 @@ function binaryRule(op: OpOf<'binary'>, scope: TypeScope): Derived {
 }
 
 function selectRule(op: OpOf<'select'>, scope: TypeScope): Derived {
-  const [condition, whenTrue, whenFalse] = [scope.typeOf(op.condition), scope.typeOf(op.whenTrue), scope.typeOf(op.whenFalse)];
+  const condition = scope.typeOf(op.condition);
+  const [whenTrue, whenFalse] = [scope.typeOf(op.whenTrue), scope.typeOf(op.whenFalse)];
   if (condition.dtype !== 'flag') return `select by a ${condition.dtype} value`;
   const isNumber = (dtype: TensorDtype): boolean => dtype === 'real' || dtype === 'complex';
   const axes = union(scope, condition, whenTrue, whenFalse);
@@ -113,7 +117,9 @@ function broadcastRule(op: OpOf<'broadcast'>, { axes, typeOf }: TypeScope): Deri
 function renameRule(op: OpOf<'rename'>, { axes, typeOf }: TypeScope): Derived {
   const operand = typeOf(op.operand);
   const sizeOf = (axis: string): number | null => axes.find((each) => each.name === axis)?.size ?? null;
-  if (sizeOf(op.from) === null || sizeOf(op.to) === null) return `renames ${op.from} to ${op.to}, which are not both declared`;
+  if (sizeOf(op.from) === null || sizeOf(op.to) === null) {
+    return `renames ${op.from} to ${op.to}, which are not both declared`;
+  }
   if (sizeOf(op.from) !== sizeOf(op.to)) return `renames ${op.from} to ${op.to} of another size`;
   if (!operand.axes.includes(op.from)) return `renames absent axis ${op.from}`;
   if (operand.axes.includes(op.to)) return `renames ${op.from} to ${op.to}, which the operand has already`;
@@ -125,7 +131,8 @@ function reduceRule(op: OpOf<'reduce'>, { typeOf }: TypeScope): Derived {
   const fault = op.over.length === 0 ? 'reduces over nothing' : overFault(operand.axes, op.over);
   if (fault !== null) return fault;
   const isLegal = operand.dtype === 'real' || (operand.dtype === 'complex' && op.function === 'sum');
-  return isLegal ? typed(operand.dtype, withoutAxes(operand.axes, op.over)) : `reduces a ${operand.dtype} value by ${op.function}`;
+  if (!isLegal) return `reduces a ${operand.dtype} value by ${op.function}`;
+  return typed(operand.dtype, withoutAxes(operand.axes, op.over));
 }
 
 function contractRule(op: OpOf<'contract'>, scope: TypeScope): Derived {
@@ -144,7 +151,8 @@ function delayRule(op: OpOf<'delay'>, { typeOf }: TypeScope): Derived {
 function lastRule(op: OpOf<'last'>, { typeOf }: TypeScope): Derived {
   const { dtype, axes } = typeOf(op.operand);
   if (dtype === 'complex') return 'last of a complex value';
-  return axes.includes('time') ? typed(dtype, withoutAxes(axes, ['time'])) : 'last of a value that does not vary with time';
+  if (!axes.includes('time')) return 'last of a value that does not vary with time';
+  return typed(dtype, withoutAxes(axes, ['time']));
 }
 
 function atLastRule(op: OpOf<'at-last'>, { axes, typeOf }: TypeScope): Derived {
@@ -171,7 +179,8 @@ function scatterAddRule(op: OpOf<'scatter-add'>, scope: TypeScope): Derived {
   const fault = overFault(axes, op.over);
   if (fault !== null) return fault;
   const kept = withoutAxes(axes, op.over);
-  return kept.includes(op.axis) ? `scatters along ${op.axis}, which stays` : typed('real', unionAxes(scope.axes, kept, [op.axis]));
+  if (kept.includes(op.axis)) return `scatters along ${op.axis}, which stays`;
+  return typed('real', unionAxes(scope.axes, kept, [op.axis]));
 }
 
 const rules: RuleTable = {

@@ -20,7 +20,13 @@ export class TirSyntaxError extends Error {
   }
 }
 
-const pieces = /(?<space>[ \t\r\n]+)|(?<name>[A-Za-z_][A-Za-z0-9_.-]*)|(?<number>-Infinity|-NaN|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|%(?<value>[0-9]+)|(?<mark>[[\]{},=:])/y;
+const pieces = new RegExp([
+  /(?<space>[ \t\r\n]+)/,
+  /(?<name>[A-Za-z_][A-Za-z0-9_.-]*)/,
+  /(?<number>-Infinity|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)/,
+  /%(?<value>[0-9]+)/,
+  /(?<mark>[[\]{},=:])/,
+].map((each) => each.source).join('|'), 'y');
 
 /** The position after a quoted string that starts at `start`, or −1 where it does not end on its line. */
 function endOfString(text: string, start: number): number {
@@ -43,7 +49,10 @@ function readString(text: string, start: number, line: number): { readonly conte
   }
 }
 
-function matchToken(text: string, at: number, line: number): { readonly token: TirToken | null; readonly end: number } {
+/** The token at a position, null for white space, and where it ends. */
+type Match = { readonly token: TirToken | null; readonly end: number };
+
+function matchToken(text: string, at: number, line: number): Match {
   if (text[at] === '"') {
     const { contents, end } = readString(text, at, line);
     return { token: { kind: 'quoted', text: contents, line }, end };

@@ -42,17 +42,21 @@ function isSubset(axes: readonly string[], of: readonly string[]): boolean {
 function verifyStates(op: AffineScanOp, recurrence: Recurrence, scope: VerifyScope, report: Report): void {
   const { name, previous, current } = recurrence;
   if (current.length !== 1 && current.length !== 2) report(`${name} has ${current.length} parts`);
-  if (previous.length !== current.length) report(`${name} has ${previous.length} parts before and ${current.length} after the update`);
+  if (previous.length !== current.length) {
+    report(`${name} has ${previous.length} parts before and ${current.length} after the update`);
+  }
   const dtype: TensorDtype = current.length === 1 && current[0]?.type.dtype === 'complex' ? 'complex' : 'real';
   const wanted: TensorType = { dtype, axes: unionAxes(scope.axes, ['batch', 'time'], op.axes) };
   for (const value of [...previous, ...current]) {
-    if (!sameType(value.type, wanted)) report(`%${value.id} of the ${name} is ${formatTensorType(value.type)}, not ${formatTensorType(wanted)}`);
+    if (sameType(value.type, wanted)) continue;
+    report(`%${value.id} of the ${name} is ${formatTensorType(value.type)}, not ${formatTensorType(wanted)}`);
   }
 }
 
 /** Numbers that enter a recurrence: as many parts as the state allows, of axes that it has. */
 function verifyParts(
-  what: string, ids: readonly ValueId[], wanted: { counts: readonly number[]; axes: readonly string[]; complex: boolean },
+  what: string, ids: readonly ValueId[],
+  wanted: { readonly counts: readonly number[]; readonly axes: readonly string[]; readonly complex: boolean },
   scope: VerifyScope, report: Report,
 ): void {
   if (!wanted.counts.includes(ids.length)) report(`${what} has ${ids.length} parts`);
@@ -61,7 +65,8 @@ function verifyParts(
     if (type === null) continue;
     const isNumber = type.dtype === 'real' || (type.dtype === 'complex' && wanted.complex && ids.length === 1);
     if (!isNumber) report(`${what} %${id} is ${type.dtype}`);
-    if (!isSubset(type.axes, wanted.axes)) report(`${what} %${id} has axes [${type.axes.join(', ')}], not among [${wanted.axes.join(', ')}]`);
+    if (isSubset(type.axes, wanted.axes)) continue;
+    report(`${what} %${id} has axes [${type.axes.join(', ')}], not among [${wanted.axes.join(', ')}]`);
   }
 }
 
@@ -92,22 +97,28 @@ function dependents(region: readonly TensorInstruction[], states: readonly Tenso
 }
 
 function producerIds({ coefficient, drive, release }: Recurrence): readonly ValueId[] {
-  return [...(coefficient.kind === 'exponent' ? [coefficient.exponent] : coefficient.parts), ...drive, ...(release ?? [])];
+  const parts = coefficient.kind === 'exponent' ? [coefficient.exponent] : coefficient.parts;
+  return [...parts, ...drive, ...(release ?? [])];
 }
 
-function verifyProducer(op: AffineScanOp, recurrence: Recurrence, states: readonly TensorValue[], report: Report): void {
+function verifyProducer(
+  op: AffineScanOp, recurrence: Recurrence, states: readonly TensorValue[], report: Report,
+): void {
   const dependent = dependents(op.region, states);
   const found = producerIds(recurrence).find((id) => dependent.has(id));
   if (found !== undefined) report(`the ${recurrence.name}'s coefficient, drive or release %${found} depends on a state`);
 }
 
 function verifyRegion({ op, scope, verifyInner }: ScanCheck, report: Report): VerifyScope {
-  if (op.parameters.length !== op.operands.length) report(`has ${op.operands.length} operands for ${op.parameters.length} parameters`);
+  if (op.parameters.length !== op.operands.length) {
+    report(`has ${op.operands.length} operands for ${op.parameters.length} parameters`);
+  }
   op.parameters.forEach((parameter, at) => {
     const operand = op.operands[at];
     const type = operand === undefined ? undefined : scope.types.get(operand);
     if (type === undefined || sameType(type, parameter.type)) return;
-    report(`parameter %${parameter.id} is ${formatTensorType(parameter.type)}, its operand %${operand} is ${formatTensorType(type)}`);
+    const declared = `parameter %${parameter.id} is ${formatTensorType(parameter.type)}`;
+    report(`${declared}, its operand %${operand} is ${formatTensorType(type)}`);
   });
   const region: VerifyScope = { ...scope, types: new Map(), report };
   for (const value of regionInputs(op)) defineValue(value, region);
@@ -118,13 +129,16 @@ function verifyRegion({ op, scope, verifyInner }: ScanCheck, report: Report): Ve
       for (const value of instruction.results) defineValue(value, region);
       continue;
     }
-    if (inner.kind === 'reduce' && (inner.over.includes('time') || inner.over.includes('batch'))) report('region reduces over batch or time');
+    const leavesToken = inner.kind === 'reduce' && (inner.over.includes('time') || inner.over.includes('batch'));
+    if (leavesToken) report('region reduces over batch or time');
     verifyInner(instruction, region);
   }
   return region;
 }
 
-function verifyHistory(op: AffineScanOp, history: ScanHistory, region: VerifyScope, outer: VerifyScope, report: Report): void {
+function verifyHistory(
+  op: AffineScanOp, history: ScanHistory, region: VerifyScope, outer: VerifyScope, report: Report,
+): void {
   const recurrence: Recurrence = { name: 'history', release: null, ...history };
   verifyRecurrence(op, recurrence, region, report);
   verifyProducer(op, recurrence, [...history.previous, ...history.current, ...op.previous, ...op.current], report);
@@ -134,21 +148,27 @@ function verifyHistory(op: AffineScanOp, history: ScanHistory, region: VerifySco
     return;
   }
   if (history.checkpoints.length === 0) return;
-  if (history.checkpoints.length !== history.current.length) report(`history has ${history.checkpoints.length} checkpoint parts`);
+  if (history.checkpoints.length !== history.current.length) {
+    report(`history has ${history.checkpoints.length} checkpoint parts`);
+  }
   const dtype = history.current[0]?.type.dtype ?? 'real';
-  const wanted: TensorType = { dtype, axes: unionAxes(outer.axes, ['batch', checkpointAxis(history.interval)], op.axes) };
+  const axes = unionAxes(outer.axes, ['batch', checkpointAxis(history.interval)], op.axes);
+  const wanted: TensorType = { dtype, axes };
   for (const id of history.checkpoints) {
     const type = outer.types.get(id);
-    if (type !== undefined && !sameType(type, wanted)) report(`checkpoints %${id} are ${formatTensorType(type)}, not ${formatTensorType(wanted)}`);
+    if (type === undefined || sameType(type, wanted)) continue;
+    report(`checkpoints %${id} are ${formatTensorType(type)}, not ${formatTensorType(wanted)}`);
   }
 }
 
 function verifyInitial(
-  what: string, initial: readonly ValueId[] | null, recurrence: Recurrence, op: AffineScanOp, scope: VerifyScope, report: Report,
+  what: string, initial: readonly ValueId[] | null, recurrence: Recurrence,
+  op: AffineScanOp, scope: VerifyScope, report: Report,
 ): void {
   if (initial === null) return;
   const { current } = recurrence;
-  const wanted = { counts: [current.length], axes: ['batch', ...op.axes], complex: current[0]?.type.dtype === 'complex' };
+  const complex = current[0]?.type.dtype === 'complex';
+  const wanted = { counts: [current.length], axes: ['batch', ...op.axes], complex };
   verifyParts(what, initial, wanted, scope, report);
 }
 
@@ -158,7 +178,8 @@ function yieldTypes(op: AffineScanOp, region: VerifyScope, report: Report): read
     const absent = sumOver.find((axis) => !type.axes.includes(axis));
     if (absent !== undefined) report(`yield ${at} sums over absent axis ${absent}`);
     if (new Set(sumOver).size !== sumOver.length) report(`yield ${at} sums over an axis twice`);
-    if (sumOver.length > 0 && type.dtype !== 'real' && type.dtype !== 'complex') report(`yield ${at} sums ${type.dtype} values`);
+    const isNumber = type.dtype === 'real' || type.dtype === 'complex';
+    if (sumOver.length > 0 && !isNumber) report(`yield ${at} sums ${type.dtype} values`);
     return { dtype: type.dtype, axes: type.axes.filter((axis) => !sumOver.includes(axis)) };
   });
 }
@@ -186,9 +207,8 @@ export function verifyScan(check: ScanCheck): Derived {
     return `checkpoint interval is ${op.checkpointInterval}`;
   }
   const region = verifyRegion(check, report);
-  const recurrence: Recurrence = {
-    name: 'state', coefficient: op.coefficient, drive: op.drive, release: op.release, previous: op.previous, current: op.current,
-  };
+  const { coefficient, drive, release, previous, current } = op;
+  const recurrence: Recurrence = { name: 'state', coefficient, drive, release, previous, current };
   verifyRecurrence(op, recurrence, region, report);
   verifyProducer(op, recurrence, [...op.previous, ...op.current], report);
   verifyInitial('initial', op.initial, recurrence, op, scope, report);

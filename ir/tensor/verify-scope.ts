@@ -20,7 +20,8 @@ export function formatTensorType({ dtype, axes }: TensorType): string {
 
 /** True for the same dtype and axes. */
 export function sameType(left: TensorType, right: TensorType): boolean {
-  return left.dtype === right.dtype && left.axes.length === right.axes.length && left.axes.every((axis, at) => axis === right.axes[at]);
+  if (left.dtype !== right.dtype || left.axes.length !== right.axes.length) return false;
+  return left.axes.every((axis, at) => axis === right.axes[at]);
 }
 
 /** Makes a value known with its declared type, which must be well formed. */

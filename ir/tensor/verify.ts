@@ -34,11 +34,14 @@ export function verifyInstruction(instruction: TensorInstruction, scope: VerifyS
   const user = `%${results[0]?.id ?? '?'} = ${op.kind}`;
   if (typeof derived === 'string') scope.report(`${user}: ${derived}`);
   if (derived !== null && typeof derived !== 'string') {
-    if (derived.length !== results.length) scope.report(`${user} has ${results.length} results, it makes ${derived.length}`);
+    if (derived.length !== results.length) {
+      scope.report(`${user} has ${results.length} results, it makes ${derived.length}`);
+    }
     derived.forEach((type, at) => {
       const value = results[at];
       if (value === undefined || sameType(value.type, type)) return;
-      scope.report(`%${value.id} is declared ${formatTensorType(value.type)}, ${op.kind} makes ${formatTensorType(type)}`);
+      const declared = `%${value.id} is declared ${formatTensorType(value.type)}`;
+      scope.report(`${declared}, ${op.kind} makes ${formatTensorType(type)}`);
     });
   }
   for (const value of results) defineValue(value, scope);
@@ -66,7 +69,8 @@ function verifyResults(results: readonly FunctionResult[], scope: VerifyScope): 
     const parts = group.map((result) => result.part).sort().join();
     if (parts !== 'whole' && parts !== 'im,re') scope.report(`result ${key} has parts ${parts}`);
     if (parts === 'whole') continue;
-    if (types.some((type) => type !== null && type.dtype !== 'real')) scope.report(`parts of result ${key} are not real`);
+    const areReal = types.every((type) => type === null || type.dtype === 'real');
+    if (!areReal) scope.report(`parts of result ${key} are not real`);
     const [first, second] = types;
     if (first && second && !sameType(first, second)) scope.report(`parts of result ${key} have different types`);
   }
@@ -98,8 +102,10 @@ function verifyAxes({ axes }: TensorModule): readonly string[] {
 /** Faults of a module, each with the function's name before it; empty for a well-formed one. */
 export function verifyModule(module: TensorModule): readonly string[] {
   const names = module.functions.map((body) => body.name);
-  const twice = names.filter((name, at) => names.indexOf(name) < at).map((name) => `function ${name} is defined twice`);
-  const inside = module.functions.flatMap((body) => verifyFunction(module, body).map((fault) => `${body.name}: ${fault}`));
+  const repeated = names.filter((name, at) => names.indexOf(name) < at);
+  const twice = repeated.map((name) => `function ${name} is defined twice`);
+  const inside = module.functions.flatMap((body) =>
+    verifyFunction(module, body).map((fault) => `${body.name}: ${fault}`));
   return [...verifyAxes(module), ...twice, ...inside];
 }
 
@@ -107,5 +113,6 @@ export function verifyModule(module: TensorModule): readonly string[] {
 export function assertModule(module: TensorModule, where: string): void {
   const faults = verifyModule(module);
   if (faults.length === 0) return;
-  throw new InternalError(`Tensor IR of ${module.name} is wrong after ${where}:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+  const lines = faults.map((fault) => `  ${fault}`).join('\n');
+  throw new InternalError(`Tensor IR of ${module.name} is wrong after ${where}:\n${lines}`);
 }

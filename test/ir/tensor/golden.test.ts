@@ -13,26 +13,16 @@ import { lowerSpec } from '../../../ir/passes/lower-spec.ts';
 import { ValueIds } from '../../../ir/tensor/builder.ts';
 import { interpretFunction, type Tensor } from '../../../ir/tensor/interpret.ts';
 import { spread } from '../../../ir/tensor/interpret-tensor.ts';
-import type { TensorFunction, TensorModule, TensorValue } from '../../../ir/tensor/ops.ts';
+import type { TensorModule } from '../../../ir/tensor/ops.ts';
 import { verifyModule } from '../../../ir/tensor/verify.ts';
 import { goldenCases, type GoldenData } from '../../oracle/golden.ts';
 
 const tolerance = 1e-10;
 
-function lower(data: GoldenData): TensorModule {
+function lower(data: GoldenData, ids: ValueIds): TensorModule {
   const { spec, diagnostics } = loadLayer({ name: `${data.name}.ssm`, text: data.text }, null, { sizes: new Map() });
   expect(diagnostics.filter((each) => each.severity === 'error')).toEqual([]);
-  return lowerSpec(spec!);
-}
-
-/** Ids after all those of a module. */
-function idsAfter(module: TensorModule): ValueIds {
-  const ids = new ValueIds();
-  const values = (list: TensorFunction['instructions']): TensorValue[] => list.flatMap(({ op, results }) =>
-    op.kind === 'affine-scan' ? [...results, ...op.parameters, ...op.previous, ...op.current, ...values(op.region)] : [...results]);
-  const last = Math.max(...module.functions.flatMap((each) => values(each.instructions)).map((value) => value.id));
-  while (ids.mint() < last);
-  return ids;
+  return lowerSpec(spec!, ids);
 }
 
 function argumentsOf(data: GoldenData, module: TensorModule): Map<string, Tensor> {
@@ -80,10 +70,19 @@ function expectForward(data: GoldenData, module: TensorModule, original: TensorM
   expectClose(results, 'final', data.final);
 }
 
-function expectGradients(data: GoldenData, module: TensorModule, fused: TensorModule, what: 'ofOutputs' | 'ofFinal', interval: number): void {
+type GradientRequest = {
+  readonly data: GoldenData;
+  readonly module: TensorModule;
+  readonly fused: TensorModule;
+  readonly ids: ValueIds;
+  readonly what: 'ofOutputs' | 'ofFinal';
+  readonly interval: number;
+};
+
+function expectGradients({ data, module, fused, ids, what, interval }: GradientRequest): void {
   const { cotangents, gradients } = data[what]!;
   const options = { withRespectTo: null, finalCotangents: what === 'ofFinal', checkpointInterval: interval, name: 'backward' } as const;
-  const made = differentiate(fused, fused.functions[0]!, idsAfter(fused), options);
+  const made = differentiate(fused, fused.functions[0]!, ids, options);
   expect(verifyModule({ ...fused, functions: [made.forwardSaved, made.backward] })).toEqual([]);
   const given = argumentsOf(data, module);
   const { batch, length } = data;
@@ -107,16 +106,17 @@ function expectGradients(data: GoldenData, module: TensorModule, fused: TensorMo
 
 describe.each(goldenCases)('golden $name', ({ load }) => {
   const data = load();
-  const module = lower(data);
-  const fuse = (): TensorModule => {
-    const ids = idsAfter(module);
-    return eliminateDead(fuseScans(lowerComplex(module, ids), ids));
-  };
+  const ids = new ValueIds();
+  const module = lower(data, ids);
+  const fuse = (): TensorModule => eliminateDead(fuseScans(lowerComplex(module, ids), ids));
 
   it('as lowered', () => expectForward(data, module, module));
-  it('in real arithmetic', () => expectForward(data, lowerComplex(module, idsAfter(module)), module));
+  it('in real arithmetic', () => expectForward(data, lowerComplex(module, ids), module));
   it('fused', () => expectForward(data, fuse(), module));
   it.each([1, 16, 200])('gradients of the outputs, a checkpoint every %i tokens', (interval) =>
-    expectGradients(data, module, fuse(), 'ofOutputs', interval));
-  if (data.ofFinal !== null) it('gradients of the final states', () => expectGradients(data, module, fuse(), 'ofFinal', 16));
+    expectGradients({ data, module, fused: fuse(), ids, what: 'ofOutputs', interval }));
+  if (data.ofFinal !== null) {
+    it('gradients of the final states', () =>
+      expectGradients({ data, module, fused: fuse(), ids, what: 'ofFinal', interval: 16 }));
+  }
 });
