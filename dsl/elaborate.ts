@@ -21,18 +21,26 @@ export type ElaborateOptions = { readonly sizes: ReadonlyMap<string, number> };
 export type ElaborateOutcome = { readonly spec: LayerSpec | null; readonly diagnostics: readonly Diagnostic[] };
 
 /** Reads a text and elaborates one of its layers; `layerName` null means the last one. */
-export function loadLayer(file: SourceFile, layerName: string | null, options: ElaborateOptions): ElaborateOutcome {
+export function loadLayer(
+  file: SourceFile, layerName: string | null, options: ElaborateOptions,
+): ElaborateOutcome {
   const { tree, diagnostics } = parse(file);
   if (hasErrors(diagnostics)) return { spec: null, diagnostics };
   return elaborate(tree, layerName, options);
 }
 
 /** Checks one layer of a tree and describes it; `layerName` null means the last one. */
-export function elaborate(tree: SourceTree, layerName: string | null, options: ElaborateOptions): ElaborateOutcome {
-  const layer = layerName === null ? tree.layers[tree.layers.length - 1] : tree.layers.find((each) => each.name.text === layerName);
+export function elaborate(
+  tree: SourceTree, layerName: string | null, options: ElaborateOptions,
+): ElaborateOutcome {
+  const layer = layerName === null
+    ? tree.layers[tree.layers.length - 1]
+    : tree.layers.find((each) => each.name.text === layerName);
   if (layer === undefined) return { spec: null, diagnostics: [noSuchLayer(tree, layerName)] };
   const run = startRun(tree, options);
-  const place: Place = { run, scope: openScope({ layer, prefix: '', stack: [layer.name.text], application: null }) };
+  const place: Place = {
+    run, scope: openScope({ layer, prefix: '', stack: [layer.name.text], application: null }),
+  };
   checkLayerNames(place, tree);
   if (bindParameters(place, layer)) checkItems(place);
   checkSizesUsed(place, layer);
@@ -42,7 +50,9 @@ export function elaborate(tree: SourceTree, layerName: string | null, options: E
   const declared = layer.items.filter((item) => item.kind === 'output').length;
   invariant(outputs.length === declared, 'an output was dropped without a diagnostic');
   const inputs = [...run.inputs.values()];
-  const spec: LayerSpec = { name: layer.name.text, axes: [...run.axes.values()], inputs, params, body, outputs };
+  const spec: LayerSpec = {
+    name: layer.name.text, axes: [...run.axes.values()], inputs, params, body, outputs,
+  };
   return { spec, diagnostics };
 }
 
@@ -67,7 +77,10 @@ function noSuchLayer(tree: SourceTree, layerName: string | null): Diagnostic {
   const names = tree.layers.map((each) => each.name.text);
   const label = { file: tree.file, span: { start: 0, end: 0 }, text: 'in this file' };
   if (layerName === null || names.length === 0) {
-    return makeDiagnostic({ code: 'SSM2010', message: 'the file has no layer', primary: label, help: 'write `layer Name(D = 16) { … }`' });
+    return makeDiagnostic({
+      code: 'SSM2010', message: 'the file has no layer', primary: label,
+      help: 'write `layer Name(D = 16) { … }`',
+    });
   }
   const near = suggestName(layerName, names);
   return makeDiagnostic({
@@ -84,11 +97,15 @@ function checkLayerNames(place: Place, tree: SourceTree): void {
     const earlier = seen.get(text);
     if (earlier !== undefined) {
       complain(place, {
-        code: 'SSM2002', span, message: `the layer \`${text}\` is declared twice`, label: 'declared again here',
+        code: 'SSM2002', span, message: `the layer \`${text}\` is declared twice`,
+        label: 'declared again here',
         secondary: [{ span: earlier.name.span, text: 'first declared here' }], help: 'choose another name',
       });
     } else if (functionNames.has(text)) {
-      complain(place, { code: 'SSM2002', span, message: `\`${text}\` is a function of the language`, label: 'cannot be a layer', help: 'choose another name' });
+      complain(place, {
+        code: 'SSM2002', span, message: `\`${text}\` is a function of the language`,
+        label: 'cannot be a layer', help: 'choose another name',
+      });
     }
     seen.set(text, layer);
   }
@@ -102,13 +119,16 @@ function bindParameters(place: Place, layer: LayerSyntax): boolean {
     if (chosenSize === undefined && axis.size === null) {
       isSound = false;
       complain(place, {
-        code: 'SSM2009', span: axis.name.span, message: `the axis \`${axis.name.text}\` has no size`, label: 'size missing',
+        code: 'SSM2009', span: axis.name.span, message: `the axis \`${axis.name.text}\` has no size`,
+        label: 'size missing',
         help: `write a default, \`${axis.name.text} = 16\`, or give a size when compiling`,
       });
       continue;
     }
     const value = chosenSize ?? (axis.size === null ? null : sizeValue(place, axis.size));
-    const size = value === null ? null : checkSize(place, axis.name.text, value, axis.size?.span ?? axis.name.span);
+    const size = value === null ? null : checkSize(
+      place, axis.name.text, value, axis.size?.span ?? axis.name.span,
+    );
     if (size === null || declareAxis(place, axis.name, size) === null) isSound = false;
   }
   return isSound;
@@ -119,8 +139,12 @@ function checkSizesUsed(place: Place, layer: LayerSyntax): void {
   for (const name of place.run.sizes.keys()) {
     if (place.run.sizesUsed.has(name)) continue;
     complain(place, {
-      code: 'SSM2003', span: layer.name.span, message: `a size is given for \`${name}\`, but the layer has no such axis`, label: 'this layer',
-      help: didYouMean(place, name, place.run.axes.keys(), `give sizes for ${[...place.run.axes.keys()].slice(0, 8).map((each) => `\`${each}\``).join(', ')}`),
+      code: 'SSM2003', span: layer.name.span,
+      message: `a size is given for \`${name}\`, but the layer has no such axis`, label: 'this layer',
+      help: didYouMean(
+        place, name, place.run.axes.keys(),
+        `give sizes for ${[...place.run.axes.keys()].slice(0, 8).map((each) => `\`${each}\``).join(', ')}`,
+      ),
     });
   }
 }

@@ -5,7 +5,9 @@
  */
 import { EmbeddedActionsParser } from 'chevrotain';
 import type { IParserErrorMessageProvider, IToken, ParserMethod, TokenType } from 'chevrotain';
-import type { ArgumentSyntax, BinarySyntaxOperator, ExpressionSyntax, Name, TensorSyntax, TypeSyntax } from './ast.ts';
+import type {
+  ArgumentSyntax, BinarySyntaxOperator, ExpressionSyntax, Name, TensorSyntax, TypeSyntax,
+} from './ast.ts';
 import { foldRow, rowLimit } from './operators.ts';
 import type { OperandSyntax, PrefixSyntax } from './operators.ts';
 import * as words from './tokens.ts';
@@ -72,6 +74,9 @@ const countedMessages: IParserErrorMessageProvider = {
   buildEarlyExitMessage: counted(syntaxMessages.buildEarlyExitMessage),
 };
 
+/** `(a, b = c)` with the span of its brackets. */
+export type ArgumentList = { readonly items: readonly ArgumentSyntax[]; readonly span: Span };
+
 /** Expressions, tensors and what is counted while reading them. */
 export class ExpressionGrammar extends EmbeddedActionsParser {
   depth: number = 0;
@@ -79,7 +84,9 @@ export class ExpressionGrammar extends EmbeddedActionsParser {
   numberTokens: IToken[] = [];
 
   constructor() {
-    super([...words.allTokens], { recoveryEnabled: true, maxLookahead: 2, errorMessageProvider: countedMessages });
+    super([...words.allTokens], {
+      recoveryEnabled: true, maxLookahead: 2, errorMessageProvider: countedMessages,
+    });
   }
 
   /** Inserted tokens would stand nowhere in the text. */
@@ -105,10 +112,14 @@ export class ExpressionGrammar extends EmbeddedActionsParser {
         this.complain(spanOf(per), `expected \`sequence\`, found \`${per.image}\``, 'write `per sequence`');
       }
       const end = axes?.[axes.length - 1]?.span ?? spanOf(name);
-      let span = joinSpans(spanOf(name), { start: end.start, end: axes === undefined || axes.length === 0 ? end.end : end.end + 1 });
+      let span = joinSpans(spanOf(name), {
+        start: end.start, end: axes === undefined || axes.length === 0 ? end.end : end.end + 1,
+      });
       if (type !== undefined) span = joinSpans(span, type.span);
       if (per !== undefined) span = joinSpans(span, spanOf(per));
-      return { name: nameOf(name), axes: axes ?? [], type: type ?? null, perSequence: per !== undefined, span };
+      return {
+        name: nameOf(name), axes: axes ?? [], type: type ?? null, perSequence: per !== undefined, span,
+      };
     });
   }, { resyncEnabled: false });
 
@@ -141,7 +152,7 @@ export class ExpressionGrammar extends EmbeddedActionsParser {
     return names;
   }, { resyncEnabled: false });
 
-  argumentList: ParserMethod<[], { items: ArgumentSyntax[]; span: Span }> = this.RULE('argumentList', (): { items: ArgumentSyntax[]; span: Span } => {
+  argumentList: ParserMethod<[], ArgumentList> = this.RULE('argumentList', (): ArgumentList => {
     const items: ArgumentSyntax[] = [];
     const first = this.CONSUME(words.openParenthesis);
     this.MANY_SEP({
@@ -198,7 +209,9 @@ export class ExpressionGrammar extends EmbeddedActionsParser {
         { ALT: () => this.CONSUME(words.minus) },
         { ALT: () => this.CONSUME(words.notWord) },
       ]);
-      this.ACTION(() => void prefixes.push({ operator: token.image === '-' ? '-' : 'not', span: spanOf(token) }));
+      this.ACTION(() => void prefixes.push({
+        operator: token.image === '-' ? '-' : 'not', span: spanOf(token),
+      }));
     });
     const value = this.SUBRULE(this.primary);
     return this.ACTION(() => ({ prefixes, value }));
@@ -254,7 +267,10 @@ export class ExpressionGrammar extends EmbeddedActionsParser {
       }
       const object: ExpressionSyntax = list === undefined
         ? { kind: 'name', name: token.image, span: start }
-        : { kind: 'call', callee: nameOf(token), axes: axes ?? [], arguments: list.items, span: joinSpans(start, list.span) };
+        : {
+          kind: 'call', callee: nameOf(token), axes: axes ?? [], arguments: list.items,
+          span: joinSpans(start, list.span),
+        };
       if (member === undefined) return object;
       return { kind: 'member', object, member: nameOf(member), span: joinSpans(start, spanOf(member)) };
     });

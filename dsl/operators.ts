@@ -10,7 +10,10 @@ import type { Span } from '../support/source.ts';
 export type PrefixSyntax = { readonly operator: '-' | 'not'; readonly span: Span };
 export type OperandSyntax = { readonly prefixes: readonly PrefixSyntax[]; readonly value: ExpressionSyntax };
 /** operands.length === operators.length + 1 */
-export type RowSyntax = { readonly operands: readonly OperandSyntax[]; readonly operators: readonly BinarySyntaxOperator[] };
+export type RowSyntax = {
+  readonly operands: readonly OperandSyntax[];
+  readonly operators: readonly BinarySyntaxOperator[];
+};
 
 /** Operators and prefixes allowed in one row, and the depth allowed of a tree. */
 export const rowLimit = 1000;
@@ -36,7 +39,9 @@ export function foldRow(row: RowSyntax): ExpressionSyntax | null {
     }
     const inner = climb(prefix.operator === 'not' ? notPrecedence : minusPrecedence, prefixAt + 1);
     if (inner === null) return null;
-    return { kind: 'unary', operator: prefix.operator, operand: inner, span: joinSpans(prefix.span, inner.span) };
+    return {
+      kind: 'unary', operator: prefix.operator, operand: inner, span: joinSpans(prefix.span, inner.span),
+    };
   }
 
   function climb(least: number, prefixAt: number): ExpressionSyntax | null {

@@ -30,7 +30,10 @@ export function parse(file: SourceFile): ParseOutcome {
   if (file.text.length > textLimit) {
     const message = `the text has ${file.text.length} characters; the limit is ${textLimit}`;
     const help = 'split the text into several files';
-    return { tree: { file, layers: [] }, diagnostics: [at(file, 'SSM1005', { start: 0, end: 0 }, message, 'here', help)] };
+    return {
+      tree: { file, layers: [] },
+      diagnostics: [at(file, 'SSM1005', { start: 0, end: 0 }, message, 'here', help)],
+    };
   }
   const lexed = lexer.tokenize(file.text);
   const diagnostics: Diagnostic[] = [...characterErrors(file, lexed.errors), ...directionErrors(file)];
@@ -43,11 +46,15 @@ export function parse(file: SourceFile): ParseOutcome {
   diagnostics.push(...numberErrors(file, parsed.numbers));
   if (diagnostics.length === 0) diagnostics.push(...depthErrors(file, parsed.layers));
   const layers = withDocumentation(parsed.layers, lexed.groups['documentation'] ?? [], lexed.tokens);
-  const ordered = diagnostics.sort((one, other) => (one.primary?.span.start ?? 0) - (other.primary?.span.start ?? 0));
+  const ordered = diagnostics.sort((one, other) => (one.primary?.span.start ?? 0) - (
+    other.primary?.span.start ?? 0
+  ));
   return { tree: { file, layers }, diagnostics: ordered.slice(0, messageLimit) };
 }
 
-function at(file: SourceFile, code: DiagnosticCode, span: Span, message: string, text: string, help: string | null): Diagnostic {
+function at(
+  file: SourceFile, code: DiagnosticCode, span: Span, message: string, text: string, help: string | null,
+): Diagnostic {
   return makeDiagnostic({ code, message, primary: { file, span, text }, help });
 }
 
@@ -113,8 +120,14 @@ function numberErrors(file: SourceFile, tokens: readonly IToken[]): Diagnostic[]
     const span = { start: token.startOffset, end: token.startOffset + token.image.length };
     const shown = describeToken(token);
     found.push(isReadable
-      ? at(file, 'SSM1003', span, `the number ${shown} is not finite in float64`, 'too large', 'use a number below 1.8e308')
-      : at(file, 'SSM1003', span, `${shown} is not a number`, 'unreadable', 'write a decimal number such as `12`, `0.5` or `1e-3`'));
+      ? at(
+        file, 'SSM1003', span, `the number ${shown} is not finite in float64`, 'too large',
+        'use a number below 1.8e308',
+      )
+      : at(
+        file, 'SSM1003', span, `${shown} is not a number`, 'unreadable',
+        'write a decimal number such as `12`, `0.5` or `1e-3`',
+      ));
     if (found.length === messageLimit) break;
   }
   return found;
@@ -128,7 +141,9 @@ function nestingError(file: SourceFile, span: Span): Diagnostic {
 function depthErrors(file: SourceFile, layers: readonly LayerSyntax[]): Diagnostic[] {
   for (const layer of layers) {
     for (const root of [...layer.axes.flatMap((axis) => axis.size ?? []), ...layer.items.flatMap(expressionsOfItem)]) {
-      if (depthOf(root) > rowLimit) return [nestingError(file, { start: root.span.start, end: root.span.start + 1 })];
+      if (depthOf(root) > rowLimit) return [nestingError(file, {
+        start: root.span.start, end: root.span.start + 1,
+      })];
     }
   }
   return [];
@@ -167,16 +182,20 @@ function expressionsOfClause(clause: StateClauseSyntax): readonly ExpressionSynt
 }
 
 /** Attaches the `///` lines that stand between the previous token and each layer. */
-function withDocumentation(layers: readonly LayerSyntax[], comments: readonly IToken[], tokens: readonly IToken[]): LayerSyntax[] {
+function withDocumentation(
+  layers: readonly LayerSyntax[], comments: readonly IToken[], tokens: readonly IToken[],
+): LayerSyntax[] {
   let commentAt = 0;
   let tokenAt = 0;
   return layers.map((layer) => {
     let previousEnd = 0;
-    for (let token = tokens[tokenAt]; token !== undefined && token.startOffset < layer.span.start; token = tokens[++tokenAt]) {
+    for (let token = tokens[tokenAt]; token !== undefined
+      && token.startOffset < layer.span.start; token = tokens[++tokenAt]) {
       previousEnd = token.startOffset + token.image.length;
     }
     const lines: string[] = [];
-    for (let line = comments[commentAt]; line !== undefined && line.startOffset < layer.span.start; line = comments[++commentAt]) {
+    for (let line = comments[commentAt]; line !== undefined
+      && line.startOffset < layer.span.start; line = comments[++commentAt]) {
       if (line.startOffset >= previousEnd) lines.push(line.image.slice(3).trim());
     }
     return { ...layer, documentation: lines.join('\n') };

@@ -4,10 +4,13 @@
  */
 import type { IRecognitionException, IToken } from 'chevrotain';
 import type {
-  AssertionSyntax, AxisParameterSyntax, AxisSyntax, CallSyntax, InputSyntax, ItemSyntax, LayerSyntax, LetSyntax, Name,
+  AssertionSyntax, AxisParameterSyntax, AxisSyntax, CallSyntax, InputSyntax, ItemSyntax, LayerSyntax,
+  LetSyntax, Name,
   OutputSyntax, ParamSyntax, StateClauseSyntax, StateSyntax,
 } from './ast.ts';
-import { ExpressionGrammar, NestingError, TooManyErrors, nameOf, restartErrorCount, spanOf } from './expression-grammar.ts';
+import {
+  ExpressionGrammar, NestingError, TooManyErrors, nameOf, restartErrorCount, spanOf,
+} from './expression-grammar.ts';
 import type { SyntaxComplaint } from './expression-grammar.ts';
 import * as words from './tokens.ts';
 import { joinSpans } from '../support/source.ts';
@@ -51,7 +54,8 @@ class LayerParser extends ExpressionGrammar {
     });
     const last = this.CONSUME(words.closeBrace);
     return this.ACTION((): LayerSyntax => ({
-      kind: 'layer', name: nameOf(name), documentation: '', axes, items, span: joinSpans(spanOf(first), spanOf(last)),
+      kind: 'layer', name: nameOf(name), documentation: '', axes, items,
+      span: joinSpans(spanOf(first), spanOf(last)),
     }));
   }, { recoveryValueFunc: () => null });
 
@@ -91,7 +95,9 @@ class LayerParser extends ExpressionGrammar {
         const name = this.CONSUME(words.identifier);
         this.CONSUME(words.equals);
         const size = this.SUBRULE(this.expression);
-        this.ACTION(() => void items.push({ kind: 'axis', name: nameOf(name), size, span: joinSpans(spanOf(first), size.span) }));
+        this.ACTION(() => void items.push({
+          kind: 'axis', name: nameOf(name), size, span: joinSpans(spanOf(first), size.span),
+        }));
       },
     });
     return items;
@@ -178,7 +184,9 @@ class LayerParser extends ExpressionGrammar {
         const tensor = this.SUBRULE(this.tensor);
         this.CONSUME(words.equals);
         const value = this.SUBRULE(this.expression);
-        this.ACTION(() => void items.push({ kind: 'output', tensor, value, span: joinSpans(tensor.span, value.span) }));
+        this.ACTION(() => void items.push({
+          kind: 'output', tensor, value, span: joinSpans(tensor.span, value.span),
+        }));
       },
     });
     return items;
@@ -223,7 +231,8 @@ class LayerParser extends ExpressionGrammar {
     const value = this.SUBRULE(this.expression);
     return this.ACTION((): StateClauseSyntax => {
       const span = joinSpans(spanOf(differential), spanOf(time));
-      const isDerivative = differential.image.startsWith('d') && differential.image.length > 1 && time.image === 'dt';
+      const isDerivative = differential.image.startsWith('d') && differential.image.length > 1
+        && time.image === 'dt';
       if (!isDerivative) {
         this.complain(span, `expected a derivative like \`dx/dt\`, found \`${differential.image}/${time.image}\``,
           'write `d`, the name of the state, `/dt`');
@@ -255,10 +264,13 @@ class LayerParser extends ExpressionGrammar {
     });
     return this.ACTION((): StateClauseSyntax => {
       const rule: CallSyntax = {
-        kind: 'call', callee: nameOf(callee), axes: [], arguments: list.items, span: joinSpans(spanOf(callee), list.span),
+        kind: 'call', callee: nameOf(callee), axes: [], arguments: list.items,
+        span: joinSpans(spanOf(callee), list.span),
       };
       const span = joinSpans(spanOf(first), inputRule === undefined ? list.span : spanOf(inputRule));
-      return { kind: 'discretize', rule, inputRule: inputRule === undefined ? null : nameOf(inputRule), span };
+      return {
+        kind: 'discretize', rule, inputRule: inputRule === undefined ? null : nameOf(inputRule), span,
+      };
     });
   }, { resyncEnabled: false });
 
@@ -291,7 +303,10 @@ class LayerParser extends ExpressionGrammar {
           const initial = this.CONSUME(words.identifier);
           this.ACTION(() => {
             if (initial.image === 'initial') return;
-            this.complain(spanOf(initial), `expected \`initial\`, found \`${initial.image}\``, 'write `restart initial when …`');
+            this.complain(
+              spanOf(initial), `expected \`initial\`, found \`${initial.image}\``,
+              'write `restart initial when …`',
+            );
           });
           return restart;
         },
@@ -300,7 +315,8 @@ class LayerParser extends ExpressionGrammar {
     this.CONSUME(words.whenWord);
     const condition = this.SUBRULE(this.expression);
     return this.ACTION((): StateClauseSyntax => ({
-      kind: 'reset', action: first.image === 'reset' ? 'reset' : 'restart', condition, span: joinSpans(spanOf(first), condition.span),
+      kind: 'reset', action: first.image === 'reset' ? 'reset' : 'restart', condition,
+      span: joinSpans(spanOf(first), condition.span),
     }));
   }, { resyncEnabled: false });
 

@@ -25,6 +25,10 @@ const expectedByRule: ReadonlyMap<string, string> = new Map([
   ['file', '`layer`'],
 ]);
 
+function found(actual: readonly IToken[]): string {
+  return actual[0] === undefined ? 'the end of the file' : describeToken(actual[0]);
+}
+
 function expectedIn(ruleName: string): string {
   return expectedByRule.get(ruleName) ?? 'something else';
 }
@@ -40,8 +44,6 @@ export const syntaxMessages: IParserErrorMessageProvider = {
   buildMismatchTokenMessage: ({ expected, actual, ruleName }) =>
     `expected ${expectedToken(expected, ruleName)}, found ${describeToken(actual)}`,
   buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected \`layer\`, found ${describeToken(firstRedundant)}`,
-  buildNoViableAltMessage: ({ actual, ruleName }) =>
-    `expected ${expectedIn(ruleName)}, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
-  buildEarlyExitMessage: ({ actual }) =>
-    `expected a name, found ${actual[0] === undefined ? 'the end of the file' : describeToken(actual[0])}`,
+  buildNoViableAltMessage: ({ actual, ruleName }) => `expected ${expectedIn(ruleName)}, found ${found(actual)}`,
+  buildEarlyExitMessage: ({ actual }) => `expected a name, found ${found(actual)}`,
 };

@@ -88,5 +88,6 @@ export const keywords: readonly TokenType[] = [
 export const allTokens: readonly TokenType[] = [
   space, documentation, comment, number, ...keywords, identifier,
   lessEqual, greaterEqual, equalEqual, notEqual, less, greater, equals, plus, minus, star, slash, caret,
-  comma, colon, semicolon, dot, openParenthesis, closeParenthesis, openBracket, closeBracket, openBrace, closeBrace,
+  comma, colon, semicolon, dot, openParenthesis, closeParenthesis, openBracket, closeBracket, openBrace,
+  closeBrace,
 ];

@@ -21,7 +21,9 @@ const excerptWidth = 140;
 
 /** One diagnostic as text of several lines, without a final line end. */
 export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions): string {
-  const paint: Paint = options.color ? (text, style) => `\u001b[${styleCodes[style]}m${text}\u001b[0m` : (text) => text;
+  const paint: Paint = options.color
+    ? (text, style) => `\u001b[${styleCodes[style]}m${text}\u001b[0m`
+    : (text) => text;
   const { severity, code, primary } = diagnostic;
   const lines = [`${paint(`${severity}[${code}]`, severity)}${paint(`: ${cleanText(diagnostic.message)}`, 'bold')}`];
   const labels = primary === null ? [...diagnostic.secondary] : [primary, ...diagnostic.secondary];
@@ -29,8 +31,12 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
   const gutter = Math.max(1, ...marks.map((mark) => String(mark.line).length));
   lines.push(...excerpts(marks, gutter, paint, severity));
   const margin = ' '.repeat(gutter);
-  for (const note of diagnostic.notes) lines.push(`${margin} ${paint('=', 'rule')} ${paint('note', 'bold')}: ${cleanText(note)}`);
-  if (diagnostic.help !== null) lines.push(`${margin} ${paint('=', 'rule')} ${paint('help', 'note')}: ${cleanText(diagnostic.help)}`);
+  for (const note of diagnostic.notes) lines.push(
+    `${margin} ${paint('=', 'rule')} ${paint('note', 'bold')}: ${cleanText(note)}`,
+  );
+  if (diagnostic.help !== null) lines.push(
+    `${margin} ${paint('=', 'rule')} ${paint('help', 'note')}: ${cleanText(diagnostic.help)}`,
+  );
   return lines.join('\n');
 }
 
@@ -64,7 +70,9 @@ function markOf(label: Label, isPrimary: boolean): Mark {
   const lineStart = Math.min(span.start, file.text.length) - (column - 1);
   const lineEnd = endOfLine(file.text, lineStart);
   const width = Math.max(1, Math.min(span.end, lineEnd) - span.start);
-  return { file: file.name, line, column, source: file.text.slice(lineStart, lineEnd), width, text, isPrimary };
+  return {
+    file: file.name, line, column, source: file.text.slice(lineStart, lineEnd), width, text, isPrimary,
+  };
 }
 
 function endOfLine(text: string, from: number): number {
@@ -89,7 +97,9 @@ function excerpts(marks: readonly Mark[], gutter: number, paint: Paint, severity
     const here = marks.filter((mark) => mark.line === number).sort((one, other) => one.column - other.column);
     const shown = windowOf(here);
     lines.push(`${paint(String(number).padStart(gutter), 'rule')} ${bar} ${shown.text}`.trimEnd());
-    for (const mark of here) lines.push(`${margin} ${bar} ${underline(mark, shown, paint, severity)}`.trimEnd());
+    for (const mark of here) lines.push(
+      `${margin} ${bar} ${underline(mark, shown, paint, severity)}`.trimEnd(),
+    );
   }
   return lines;
 }
@@ -98,7 +108,9 @@ type Window = { readonly text: string; readonly offset: number };
 
 function windowOf(marks: readonly Mark[]): Window {
   const mark = marks.find((each) => each.isPrimary) ?? marks[0];
-  if (mark === undefined || mark.source.length <= excerptWidth) return { text: cleanText(mark?.source ?? ''), offset: 0 };
+  if (mark === undefined || mark.source.length <= excerptWidth) return {
+    text: cleanText(mark?.source ?? ''), offset: 0,
+  };
   const offset = Math.max(0, Math.min(mark.column - 1 - 40, mark.source.length - excerptWidth));
   return { text: cleanText(mark.source.slice(offset, offset + excerptWidth)), offset };
 }
@@ -113,7 +125,9 @@ function underline(mark: Mark, shown: Window, paint: Paint, severity: Severity):
 
 /** One column per character; what could steer a terminal or reorder the line becomes U+FFFD. */
 function cleanText(text: string): string {
-  return text.replace(/\t/g, ' ').replace(/[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/g, '\uFFFD');
+  return text.replace(/\t/g, ' ').replace(
+    /[\u0000-\u001F\u007F-\u009F\u061C\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/g, '\uFFFD',
+  );
 }
 
 /** A place in JSON: lines and columns from 1, the end exclusive. */

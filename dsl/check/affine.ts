@@ -21,7 +21,8 @@ export function readAffine(place: Place, rhs: SpecExpression, path: string): Aff
   function reads(expression: SpecExpression): boolean {
     const before = known.get(expression);
     if (before !== undefined) return before;
-    const isReading = expression.kind === 'reference' && expression.target === 'previous' && expression.name === path;
+    const isReading = expression.kind === 'reference' && expression.target === 'previous'
+      && expression.name === path;
     const found = isReading || operandsOf(expression).map(reads).includes(true);
     known.set(expression, found);
     return found;
@@ -76,7 +77,9 @@ export function readAffine(place: Place, rhs: SpecExpression, path: string): Aff
       const [whenTrue, whenFalse] = sameType(one ?? zero, other ?? zero);
       return selectOf(expression.condition, whenTrue, whenFalse, expression.span);
     };
-    return { coefficient: choose(first.coefficient, second.coefficient), drive: choose(first.drive, second.drive) };
+    return {
+      coefficient: choose(first.coefficient, second.coefficient), drive: choose(first.drive, second.drive),
+    };
   }
 
   const parts = split(rhs);
@@ -103,20 +106,29 @@ function addParts(first: Parts, second: Parts, expression: SpecExpression & { ki
     if (one === null) return isSum ? other : negateOf(other, expression.span);
     return arithmetic(isSum ? 'add' : 'subtract', one, other, expression.span);
   };
-  return { coefficient: combine(first.coefficient, second.coefficient), drive: combine(first.drive, second.drive) };
+  return {
+    coefficient: combine(first.coefficient, second.coefficient), drive: combine(first.drive, second.drive),
+  };
 }
 
-function times(factor: SpecExpression, part: SpecExpression, expression: SpecExpression & { kind: 'binary' }): SpecExpression {
+function times(factor: SpecExpression, part: SpecExpression, expression: SpecExpression & {
+  kind: 'binary',
+}): SpecExpression {
   if (isNumber(part, 1)) return factor;
-  return expression.left === factor ? arithmetic('multiply', factor, part, expression.span) : arithmetic('multiply', part, factor, expression.span);
+  return expression.left === factor
+    ? arithmetic('multiply', factor, part, expression.span)
+    : arithmetic('multiply', part, factor, expression.span);
 }
 
 function refuseProduct(place: Place, product: SpecExpression & { kind: 'binary' }, path: string): null {
   const first = readingOf(product.left, path);
   const second = readingOf(product.right, path);
-  const secondary = [first, second].flatMap((each) => (each === null ? [] : [{ span: each.span, text: 'the state' }]));
+  const secondary = [first, second].flatMap((each) => (each === null ? [] : [{
+    span: each.span, text: 'the state',
+  }]));
   return complain(place, {
-    code: 'SSM3004', span: product.span, message: 'the state occurs in both factors of a product', label: 'not affine in the state', secondary,
+    code: 'SSM3004', span: product.span, message: 'the state occurs in both factors of a product',
+    label: 'not affine in the state', secondary,
     notes: ['the coefficient of a state may depend on inputs and parameters, not on the state: only then do updates combine associatively'],
     help: 'let the coefficient depend on the input instead of the state',
   });
@@ -135,13 +147,16 @@ function refuse(place: Place, term: SpecExpression, path: string): null {
   const structure = reasons[term.kind];
   if (structure !== undefined) {
     return complain(place, {
-      code: 'SSM3002', span: term.span, message: 'this use of the state needs a transition structure that is not supported',
+      code: 'SSM3002', span: term.span,
+      message: 'this use of the state needs a transition structure that is not supported',
       label: 'couples elements of the state', secondary, notes: [structure],
       help: 'write the transition as a coefficient times the state, element by element',
     });
   }
   return complain(place, {
-    code: 'SSM3001', span: term.span, message: `the right-hand side is not affine in the state: ${describe(term)}`, label: 'offending term', secondary,
+    code: 'SSM3001', span: term.span,
+    message: `the right-hand side is not affine in the state: ${describe(term)}`, label: 'offending term',
+    secondary,
     notes: ['a scan combines updates of the form coefficient · x + drive; other updates do not combine associatively'],
     help: 'keep the state linear here, and apply nonlinear functions to it in an output or a later `let`',
   });

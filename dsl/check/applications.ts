@@ -13,11 +13,16 @@ import { openScope } from './scopes.ts';
 
 /** Applications in one layer after inlining, at most. */
 export const applicationLimit = 1024;
+/** Layers applied within each other, at most. */
+export const applicationDepthLimit = 64;
 
 /** Checks the statements of a layer in a scope; given in from outside. */
 export type BodyChecker = (place: Place) => void;
 
-type Given = { readonly inputs: ReadonlyMap<string, Checked>; readonly axes: ReadonlyMap<string, ArgumentSyntax> };
+type Given = {
+  readonly inputs: ReadonlyMap<string, Checked>;
+  readonly axes: ReadonlyMap<string, ArgumentSyntax>;
+};
 
 /** Inlines the layer that a `let` applies. */
 export function applyLayer(place: Place, binding: LetSyntax, call: CallSyntax, checkBody: BodyChecker): void {
@@ -28,21 +33,32 @@ export function applyLayer(place: Place, binding: LetSyntax, call: CallSyntax, c
   });
 }
 
-function inline(place: Place, binding: LetSyntax, call: CallSyntax, checkBody: BodyChecker): ReadonlyMap<string, Checked> | null {
+function inline(
+  place: Place, binding: LetSyntax, call: CallSyntax, checkBody: BodyChecker,
+): ReadonlyMap<string, Checked> | null {
   const { run, scope } = place;
   const layer = run.layers.get(call.callee.text);
   if (layer === undefined) return null;
   if (scope.stack.includes(layer.name.text)) {
     return complain(place, {
-      code: 'SSM2011', span: call.callee.span, message: `the layer \`${layer.name.text}\` applies itself`, label: 'applied again here',
+      code: 'SSM2011', span: call.callee.span, message: `the layer \`${layer.name.text}\` applies itself`,
+      label: 'applied again here',
       secondary: [{ span: layer.name.span, text: 'declared here' }],
-      notes: [`applying a layer copies it: ${[...scope.stack, layer.name.text].join(' → ')} would never end`], help: 'remove the application',
+      notes: [`applying a layer copies it: ${[...scope.stack, layer.name.text].join(' → ')} would never end`],
+      help: 'remove the application',
+    });
+  }
+  if (scope.stack.length > applicationDepthLimit) {
+    return complain(place, {
+      code: 'SSM1004', span: call.callee.span, message: `layers are applied more than ${applicationDepthLimit} deep`,
+      label: 'one too deep', help: `apply layers at most ${applicationDepthLimit} deep`,
     });
   }
   run.applications++;
   if (run.applications > applicationLimit) {
     return complain(place, {
-      code: 'SSM1004', span: call.callee.span, message: `more than ${applicationLimit} layers after inlining`, label: 'one too many',
+      code: 'SSM1004', span: call.callee.span,
+      message: `more than ${applicationLimit} layers after inlining`, label: 'one too many',
       help: `apply at most ${applicationLimit} layers`,
     });
   }
@@ -53,7 +69,10 @@ function inline(place: Place, binding: LetSyntax, call: CallSyntax, checkBody: B
   if (bound === null) return null;
   const prefix = `${scope.prefix}${binding.name.text}.`;
   const brought = { span: call.span, arguments: given.inputs, ...bound };
-  const inner: Place = { run, scope: openScope({ layer, prefix, stack: [...scope.stack, layer.name.text], application: brought }) };
+  const inner: Place = {
+    run,
+    scope: openScope({ layer, prefix, stack: [...scope.stack, layer.name.text], application: brought }),
+  };
   if (!declareParameters(inner, application, bound)) return null;
   checkBody(inner);
   return nameOutputs(inner);
@@ -74,9 +93,14 @@ function sortArguments(place: Place, layer: LayerSyntax, call: CallSyntax): Give
       isSound = false;
       const known = [...inputNames, ...axisNames];
       complain(place, {
-        code: 'SSM2007', span, message: isKnown ? `\`${name}\` is given twice` : `\`${layer.name.text}\` has no input or axis ${name === undefined ? 'left for this' : `\`${name}\``}`,
+        code: 'SSM2007', span,
+        message: isKnown
+          ? `\`${name}\` is given twice`
+          : `\`${layer.name.text}\` has no input or axis ${name === undefined ? 'left for this' : `\`${name}\``}`,
         label: 'this argument', secondary: [{ span: layer.name.span, text: 'the layer' }],
-        help: didYouMean(place, name ?? '', known, `it takes ${known.map((each) => `\`${each}\``).join(', ')}`),
+        help: didYouMean(
+          place, name ?? '', known, `it takes ${known.map((each) => `\`${each}\``).join(', ')}`,
+        ),
       });
     } else if (inputNames.includes(name)) {
       inputs.set(name, evaluate(place, argument.value));
@@ -88,7 +112,9 @@ function sortArguments(place: Place, layer: LayerSyntax, call: CallSyntax): Give
   if (isSound && missing.length > 0) {
     isSound = false;
     complain(place, {
-      code: 'SSM2007', span: call.span, message: `the application of \`${layer.name.text}\` lacks ${missing.map((each) => `\`${each}\``).join(', ')}`, label: 'inputs missing',
+      code: 'SSM2007', span: call.span,
+      message: `the application of \`${layer.name.text}\` lacks ${missing.map((each) => `\`${each}\``).join(', ')}`,
+      label: 'inputs missing',
       help: `write \`${layer.name.text}(${inputNames.map((each) => `${each} = …`).join(', ')})\``,
     });
   }
@@ -129,7 +155,9 @@ function boundAxes(outer: Place, application: Application): Bound | null {
 }
 
 /** An input `u[D]` whose value has exactly one axis that is not spoken for gives it to D. */
-function inferAxes(outer: Place, application: Application, bound: Map<string, AxisEntry>, sizes: ReadonlyMap<string, number>): void {
+function inferAxes(
+  outer: Place, application: Application, bound: Map<string, AxisEntry>, sizes: ReadonlyMap<string, number>,
+): void {
   const { layer, given } = application;
   const names = axisNamesOf(layer);
   for (let hasChanged = true; hasChanged; ) {
@@ -138,12 +166,14 @@ function inferAxes(outer: Place, application: Application, bound: Map<string, Ax
       const value = given.inputs.get(input.tensor.name.text) ?? null;
       if (value === null) continue;
       const taken = new Set([...bound.values()].map((each) => each.path));
-      const open = input.tensor.axes.filter((axis) => names.has(axis.text) && !bound.has(axis.text) && !sizes.has(axis.text));
+      const open = input.tensor.axes.filter((axis) => names.has(axis.text) && !bound.has(axis.text)
+        && !sizes.has(axis.text));
       const free = value.axes.filter((axis) => !taken.has(axis));
       const [name] = open;
       const [path] = free;
       const size = path === undefined ? undefined : outer.run.axes.get(path)?.size;
-      if (name === undefined || path === undefined || size === undefined || open.length > 1 || free.length > 1) continue;
+      if (name === undefined || path === undefined || size === undefined || open.length > 1
+        || free.length > 1) continue;
       bound.set(name.text, { path, size, span: name.span });
       hasChanged = true;
     }
@@ -160,7 +190,9 @@ function declareParameters(inner: Place, application: Application, bound: Bound)
       inner.scope.axes.set(name, { ...entry, span: axis.name.span });
       continue;
     }
-    const size = overriddenSize(inner, axis.name) ?? bound.sizes.get(name) ?? sizeOfParameter(inner, axis, application);
+    const size = overriddenSize(inner, axis.name) ?? bound.sizes.get(name) ?? sizeOfParameter(
+      inner, axis, application,
+    );
     if (size === null || declareAxis(inner, axis.name, size) === null) isSound = false;
   }
   return isSound;
@@ -174,11 +206,16 @@ function overriddenSize(inner: Place, name: Name): number | null {
   return checkSize(inner, path, chosen, name.span);
 }
 
-function sizeOfParameter(inner: Place, axis: LayerSyntax['axes'][number], application: Application): number | null {
+function sizeOfParameter(
+  inner: Place, axis: LayerSyntax['axes'][number], application: Application,
+): number | null {
   if (axis.size === null) {
     return complain(inner, {
-      code: 'SSM2009', span: application.call.span, message: `the axis \`${axis.name.text}\` of \`${application.layer.name.text}\` has no size`, label: 'size missing',
-      secondary: [{ span: axis.name.span, text: 'declared without a default' }], help: `give it: \`${axis.name.text} = 16\``,
+      code: 'SSM2009', span: application.call.span,
+      message: `the axis \`${axis.name.text}\` of \`${application.layer.name.text}\` has no size`,
+      label: 'size missing',
+      secondary: [{ span: axis.name.span, text: 'declared without a default' }],
+      help: `give it: \`${axis.name.text} = 16\``,
     });
   }
   const value = sizeValue(inner, axis.size);
@@ -210,13 +247,17 @@ function fitArgument(inner: Place, fit: Fit): Checked {
   const isConvertible = argument.type === fit.type || (fit.type === 'complex' && argument.type === 'real');
   if (!isConvertible) {
     return complain(inner, {
-      code: 'SSM2008', span: argument.span, message: `the input \`${name.text}\` is ${fit.type}, its argument ${argument.type}`, label: argument.type,
+      code: 'SSM2008', span: argument.span,
+      message: `the input \`${name.text}\` is ${fit.type}, its argument ${argument.type}`,
+      label: argument.type,
       secondary: [{ span: name.span, text: 'the input' }], help: `pass a ${fit.type} value`,
     });
   }
   if (fit.perSequence && argument.variance.time) {
     return complain(inner, {
-      code: 'SSM2006', span: argument.span, message: `the input \`${name.text}\` is per sequence, its argument varies with time`, label: 'varies with time',
+      code: 'SSM2006', span: argument.span,
+      message: `the input \`${name.text}\` is per sequence, its argument varies with time`,
+      label: 'varies with time',
       help: 'reduce it with `mean[time]` or `last`',
     });
   }
@@ -224,8 +265,11 @@ function fitArgument(inner: Place, fit: Fit): Checked {
   const extra = argument.axes.find((each) => !axes.includes(each));
   if (extra !== undefined) {
     return complain(inner, {
-      code: 'SSM2006', span: argument.span, message: `the argument of \`${name.text}\` has the axis \`${extra}\`, the input has ${showAxes(axes)}`, label: `has ${showAxes(argument.axes)}`,
-      secondary: [{ span: name.span, text: 'the input' }], help: `bind an axis of the input to it, as in \`D = ${extra}\``,
+      code: 'SSM2006', span: argument.span,
+      message: `the argument of \`${name.text}\` has the axis \`${extra}\`, the input has ${showAxes(axes)}`,
+      label: `has ${showAxes(argument.axes)}`,
+      secondary: [{ span: name.span, text: 'the input' }],
+      help: `bind an axis of the input to it, as in \`D = ${extra}\``,
     });
   }
   const typed = fit.type === 'complex' ? toComplex(argument) : argument;
@@ -238,10 +282,17 @@ function shared(place: Place, path: string, value: SpecExpression): SpecExpressi
   const { run } = place;
   run.body.push({ kind: 'let', name: path, value, span: value.span });
   run.lets.set(path, value);
-  return { kind: 'reference', target: 'let', name: path, axes: value.axes, type: value.type, variance: value.variance, span: value.span };
+  return {
+    kind: 'reference', target: 'let', name: path, axes: value.axes, type: value.type,
+    variance: value.variance, span: value.span,
+  };
 }
 
 function nameOutputs(inner: Place): ReadonlyMap<string, Checked> {
   const { scope } = inner;
-  return new Map([...scope.outputs].map(([name, value]) => [name, value === null ? null : shared(inner, scope.prefix + name, value)]));
+  return new Map(
+    [...scope.outputs].map(([name, value]) => [name, value === null ? null : shared(
+      inner, scope.prefix + name, value,
+    )]),
+  );
 }

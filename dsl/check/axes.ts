@@ -55,7 +55,8 @@ function sizeOfCall(place: Place, call: ExpressionSyntax & { kind: 'call' }): nu
 
 function badSize(place: Place, span: Span): null {
   return complain(place, {
-    code: 'SSM2009', span, message: 'a size is made of numbers, earlier axes, `+ - * /`, `ceil`, `floor`, `max` and `min`',
+    code: 'SSM2009', span,
+    message: 'a size is made of numbers, earlier axes, `+ - * /`, `ceil`, `floor`, `max` and `min`',
     label: 'not part of a size', help: 'write a whole number, or an expression such as `2 * D`',
   });
 }
@@ -65,7 +66,8 @@ export function checkSize(place: Place, name: string, size: number, span: Span):
   if (Number.isInteger(size) && size >= 1 && size <= sizeLimit) return size;
   return complain(place, {
     code: 'SSM2009', span, message: `the size of \`${name}\` would be ${size}`, label: 'bad size',
-    notes: [`sizes are whole numbers from 1 to ${sizeLimit}`], help: `give \`${name}\` a whole number from 1 to ${sizeLimit}`,
+    notes: [`sizes are whole numbers from 1 to ${sizeLimit}`],
+    help: `give \`${name}\` a whole number from 1 to ${sizeLimit}`,
   });
 }
 
@@ -91,9 +93,12 @@ export function findAxis(place: Place, name: Name): AxisEntry | null {
     });
   }
   const known = [...place.scope.axes.keys()];
-  const list = known.length === 0 ? 'this layer has no axes' : `axes here: ${known.slice(0, 12).map((each) => `\`${each}\``).join(', ')}`;
+  const list = known.length === 0
+    ? 'this layer has no axes'
+    : `axes here: ${known.slice(0, 12).map((each) => `\`${each}\``).join(', ')}`;
   return complain(place, {
-    code: 'SSM2003', span: name.span, message: `there is no axis \`${name.text}\``, label: 'unknown axis', notes: [list],
+    code: 'SSM2003', span: name.span, message: `there is no axis \`${name.text}\``, label: 'unknown axis',
+    notes: [list],
     help: didYouMean(place, name.text, known, `declare it: \`axis ${name.text} = 16\``),
   });
 }
@@ -107,7 +112,8 @@ export function axisPaths(place: Place, names: readonly Name[]): readonly string
   const excess = names[rankLimit];
   if (excess !== undefined) {
     return complain(place, {
-      code: 'SSM2009', span: excess.span, message: `${names.length} axes in one list; the limit is ${rankLimit}`, label: 'one too many',
+      code: 'SSM2009', span: excess.span,
+      message: `${names.length} axes in one list; the limit is ${rankLimit}`, label: 'one too many',
       help: `use at most ${rankLimit} axes`,
     });
   }
@@ -119,7 +125,8 @@ export function axisPaths(place: Place, names: readonly Name[]): readonly string
     } else if (paths.includes(entry.path)) {
       isComplete = false;
       complain(place, {
-        code: 'SSM2004', span: name.span, message: `the axis \`${name.text}\` occurs twice in one tensor`, label: 'second time',
+        code: 'SSM2004', span: name.span, message: `the axis \`${name.text}\` occurs twice in one tensor`,
+        label: 'second time',
         notes: ['an axis is its name: entries along the same axis are matched, never paired'],
         help: `declare a copy of the same size, \`axis ${name.text}2 = ${name.text}\`, and use it here`,
       });

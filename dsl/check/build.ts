@@ -17,7 +17,9 @@ export function unionAxes(operands: readonly SpecExpression[]): readonly string[
 
 /** Varies with what any operand varies with. */
 export function unionVariance(operands: readonly SpecExpression[]): Variance {
-  return { batch: operands.some((each) => each.variance.batch), time: operands.some((each) => each.variance.time) };
+  return {
+    batch: operands.some((each) => each.variance.batch), time: operands.some((each) => each.variance.time),
+  };
 }
 
 export function numberOf(value: number, span: Span): SpecExpression {
@@ -34,12 +36,15 @@ export function iotaOf(axis: string, span: Span): SpecExpression {
 
 export function negateOf(operand: SpecExpression, span: Span): SpecExpression {
   if (operand.kind === 'number') return numberOf(-operand.value, span);
-  return { kind: 'negate', operand, axes: operand.axes, type: operand.type, variance: operand.variance, span };
+  return {
+    kind: 'negate', operand, axes: operand.axes, type: operand.type, variance: operand.variance, span,
+  };
 }
 
 /** Arithmetic of reals and complexes: complex if either operand is. */
 export function arithmetic(
-  operator: 'add' | 'subtract' | 'multiply' | 'divide' | 'power', left: SpecExpression, right: SpecExpression, span: Span,
+  operator: 'add' | 'subtract' | 'multiply' | 'divide' | 'power', left: SpecExpression,
+  right: SpecExpression, span: Span,
 ): SpecExpression {
   const type: SpecType = left.type === 'complex' || right.type === 'complex' ? 'complex' : 'real';
   return binaryOf(operator, left, right, type, span);
@@ -49,13 +54,19 @@ export function binaryOf(
   operator: SpecBinaryOperator, left: SpecExpression, right: SpecExpression, type: SpecType, span: Span,
 ): SpecExpression {
   const operands = [left, right];
-  return { kind: 'binary', operator, left, right, axes: unionAxes(operands), type, variance: unionVariance(operands), span };
+  return {
+    kind: 'binary', operator, left, right, axes: unionAxes(operands), type,
+    variance: unionVariance(operands), span,
+  };
 }
 
 export function elementwiseOf(
   name: ElementwiseFunction, operands: readonly SpecExpression[], type: SpecType, span: Span,
 ): SpecExpression {
-  return { kind: 'elementwise', function: name, operands, axes: unionAxes(operands), type, variance: unionVariance(operands), span };
+  return {
+    kind: 'elementwise', function: name, operands, axes: unionAxes(operands), type,
+    variance: unionVariance(operands), span,
+  };
 }
 
 export function selectOf(
@@ -63,14 +74,19 @@ export function selectOf(
 ): SpecExpression {
   const operands = [condition, whenTrue, whenFalse];
   const type = whenTrue.type;
-  return { kind: 'select', condition, whenTrue, whenFalse, axes: unionAxes(operands), type, variance: unionVariance(operands), span };
+  return {
+    kind: 'select', condition, whenTrue, whenFalse, axes: unionAxes(operands), type,
+    variance: unionVariance(operands), span,
+  };
 }
 
 export function reduceOf(
   operator: 'sum' | 'mean' | 'max', over: readonly string[], operand: SpecExpression, span: Span,
 ): SpecExpression {
   const axes = operand.axes.filter((axis) => !over.includes(axis));
-  return { kind: 'reduce', operator, over, operand, axes, type: operand.type, variance: operand.variance, span };
+  return {
+    kind: 'reduce', operator, over, operand, axes, type: operand.type, variance: operand.variance, span,
+  };
 }
 
 /** A real value as a complex one. */
@@ -87,9 +103,15 @@ export function widen(operand: SpecExpression, axes: readonly string[]): SpecExp
   let wide = operand;
   for (const axis of axes) {
     if (wide.axes.includes(axis)) continue;
-    const zero = binaryOf('multiply', numberOf(0, operand.span), iotaOf(axis, operand.span), 'real', operand.span);
+    const zero = binaryOf(
+      'multiply', numberOf(0, operand.span), iotaOf(axis, operand.span), 'real', operand.span,
+    );
     wide = operand.type === 'flag'
-      ? binaryOf('and', wide, binaryOf('less-equal', numberOf(0, operand.span), iotaOf(axis, operand.span), 'flag', operand.span), 'flag', operand.span)
+      ? binaryOf(
+        'and', wide,
+        binaryOf('less-equal', numberOf(0, operand.span), iotaOf(axis, operand.span), 'flag', operand.span),
+        'flag', operand.span,
+      )
       : arithmetic('add', wide, zero, operand.span);
   }
   return wide;

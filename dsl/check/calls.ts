@@ -37,7 +37,9 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
 ]);
 
 /** Names that calls may use, besides layers. */
-export const functionNames: ReadonlySet<string> = new Set([...Object.keys(elementwiseFunctions), ...handlers.keys()]);
+export const functionNames: ReadonlySet<string> = new Set(
+  [...Object.keys(elementwiseFunctions), ...handlers.keys()],
+);
 
 /** The value of any expression. */
 export function evaluate(place: Place, syntax: ExpressionSyntax): Checked {
@@ -62,26 +64,34 @@ function unknownCall(place: Place, call: CallSyntax): null {
   const span = call.callee.span;
   if (place.run.layers.has(name)) {
     return complain(place, {
-      code: 'SSM2007', span, message: `the layer \`${name}\` is applied inside an expression`, label: 'application without a name',
+      code: 'SSM2007', span, message: `the layer \`${name}\` is applied inside an expression`,
+      label: 'application without a name',
       notes: ['parameters and states of an applied layer are named after the `let` that applies it'],
       help: `write \`let block = ${name}(…)\` on its own, and use \`block\` here`,
     });
   }
   if (initialiserNames.has(name)) {
     return complain(place, {
-      code: 'SSM2001', span, message: `\`${name}\` makes initial values of parameters`, label: 'only after `param … =`',
+      code: 'SSM2001', span, message: `\`${name}\` makes initial values of parameters`,
+      label: 'only after `param … =`',
       help: `declare \`param p = ${name}(…)\` and use \`p\` here`,
     });
   }
   const known = [...functionNames, ...place.run.layers.keys()];
   const isUpper = /^[A-Z]/.test(name);
   return complain(place, {
-    code: isUpper ? 'SSM2010' : 'SSM2001', span, message: `there is no ${isUpper ? 'layer' : 'function'} \`${name}\``, label: 'unknown',
-    help: didYouMean(place, name, known, isUpper ? `declare \`layer ${name}\` above in this file` : 'use a function of the language'),
+    code: isUpper ? 'SSM2010' : 'SSM2001', span,
+    message: `there is no ${isUpper ? 'layer' : 'function'} \`${name}\``, label: 'unknown',
+    help: didYouMean(
+      place, name, known,
+      isUpper ? `declare \`layer ${name}\` above in this file` : 'use a function of the language',
+    ),
   });
 }
 
-function argumentsOf(place: Place, call: CallSyntax, signature: Signature): ReadonlyMap<string, SpecExpression> | null {
+function argumentsOf(
+  place: Place, call: CallSyntax, signature: Signature,
+): ReadonlyMap<string, SpecExpression> | null {
   const matched = matchArguments(place, call, signature);
   if (matched === null) return null;
   const values = new Map<string, SpecExpression>();
@@ -106,7 +116,11 @@ function checkElementwise(place: Place, call: CallSyntax, name: ElementwiseFunct
   const values = argumentsOf(place, call, { required: names, optional: [] });
   if (values === null) return null;
   const operands = names.flatMap((each) => values.get(each) ?? []);
-  const accepted: readonly SpecType[] = name === 'to_real' ? ['real', 'flag', 'index'] : acceptsComplex.has(name) ? ['real', 'complex'] : ['real'];
+  const accepted: readonly SpecType[] = name === 'to_real'
+    ? ['real', 'flag', 'index']
+    : acceptsComplex.has(name)
+    ? ['real', 'complex']
+    : ['real'];
   if (!operands.every((each) => requireType(place, each, accepted, `the argument of \`${name}\``))) return null;
   const [first] = operands;
   if (first === undefined) return null;
@@ -114,7 +128,8 @@ function checkElementwise(place: Place, call: CallSyntax, name: ElementwiseFunct
   if (isIdentity && first.type === 'real') return { ...first, span: call.span };
   if (name === 'imag' && first.type === 'real') {
     return complain(place, {
-      code: 'SSM2008', span: first.span, message: 'a real value has no imaginary part', label: 'real', help: 'leave `imag(…)` out, or declare the operand complex',
+      code: 'SSM2008', span: first.span, message: 'a real value has no imaginary part', label: 'real',
+      help: 'leave `imag(…)` out, or declare the operand complex',
     });
   }
   const isComplex = name === 'complex' || (first.type === 'complex' && !givesReal.has(name));
@@ -124,28 +139,37 @@ function checkElementwise(place: Place, call: CallSyntax, name: ElementwiseFunct
 function checkReduction(place: Place, call: CallSyntax, operator: 'sum' | 'mean' | 'max'): Checked {
   if (call.axes.length === 0) {
     return complain(place, {
-      code: 'SSM2007', span: call.callee.span, message: `\`${operator}\` needs the axes to reduce`, label: 'over what?',
+      code: 'SSM2007', span: call.callee.span, message: `\`${operator}\` needs the axes to reduce`,
+      label: 'over what?',
       help: `write \`${operator}[N](…)\``,
     });
   }
   const operand = onlyArgument(place, call);
   if (operand === null) return null;
-  if (call.axes.some((axis) => axis.text === 'time')) return checkTimeReduction(place, call, operator, operand);
+  if (call.axes.some((axis) => axis.text === 'time')) return checkTimeReduction(
+    place, call, operator, operand,
+  );
   const over = axisPaths(place, call.axes);
-  return over === null ? null : reduceChecked(place, { operator, over, names: call.axes, operand, span: call.span });
+  return over === null ? null : reduceChecked(place, {
+    operator, over, names: call.axes, operand, span: call.span,
+  });
 }
 
-function checkTimeReduction(place: Place, call: CallSyntax, operator: 'sum' | 'mean' | 'max', operand: SpecExpression): Checked {
+function checkTimeReduction(
+  place: Place, call: CallSyntax, operator: 'sum' | 'mean' | 'max', operand: SpecExpression,
+): Checked {
   const [first] = call.axes;
   if (call.axes.length > 1 && first !== undefined) {
     return complain(place, {
-      code: 'SSM2007', span: first.span, message: '`time` is reduced on its own', label: 'mixed with other axes',
+      code: 'SSM2007', span: first.span, message: '`time` is reduced on its own',
+      label: 'mixed with other axes',
       help: `write \`${operator}[time](${operator}[…](…))\``,
     });
   }
   if (operator === 'max') {
     return complain(place, {
-      code: 'SSM4003', span: call.span, message: '`max[time]` is not implemented', label: 'here', help: 'use `mean[time]`, `sum[time]` or `last`',
+      code: 'SSM4003', span: call.span, message: '`max[time]` is not implemented', label: 'here',
+      help: 'use `mean[time]`, `sum[time]` or `last`',
     });
   }
   return reduceTime(place, operator, operand, call);
@@ -157,16 +181,22 @@ function checkLast(place: Place, call: CallSyntax): Checked {
   return operand === null ? null : reduceTime(place, 'last', operand, call);
 }
 
-function reduceTime(place: Place, operator: 'sum' | 'mean' | 'last', operand: SpecExpression, call: CallSyntax): Checked {
+function reduceTime(
+  place: Place, operator: 'sum' | 'mean' | 'last', operand: SpecExpression, call: CallSyntax,
+): Checked {
   if (!isNumeric(place, operand, 'what is reduced over time')) return null;
   if (!operand.variance.time) {
     return complain(place, {
-      code: 'SSM2005', span: operand.span, message: 'this value does not vary with time', label: 'the same for all tokens',
+      code: 'SSM2005', span: operand.span, message: 'this value does not vary with time',
+      label: 'the same for all tokens',
       help: operator === 'sum' ? 'write `length * …`' : 'leave the reduction out',
     });
   }
   const variance = { batch: operand.variance.batch, time: false };
-  return { kind: 'reduce-time', operator, operand, axes: operand.axes, type: operand.type, variance, span: call.span };
+  return {
+    kind: 'reduce-time', operator, operand, axes: operand.axes, type: operand.type, variance,
+    span: call.span,
+  };
 }
 
 function checkSoftmax(place: Place, call: CallSyntax, form: 'plain' | 'log'): Checked {
@@ -186,7 +216,9 @@ function checkNorm(place: Place, call: CallSyntax, mean: 'keep' | 'centre'): Che
   const given = values.get('eps');
   const epsilon = given === undefined ? 1e-5 : constantArgument(place, given, '`eps`');
   if (epsilon === null) return null;
-  return normalise(place, { operator: 'mean', over, names: call.axes, operand, span: call.span }, mean, epsilon);
+  return normalise(
+    place, { operator: 'mean', over, names: call.axes, operand, span: call.span }, mean, epsilon,
+  );
 }
 
 const delayLimit = 65536;
@@ -196,26 +228,34 @@ function checkDelay(place: Place, call: CallSyntax): Checked {
   const values = argumentsOf(place, call, { required: ['value', 'steps'], optional: [] });
   const operand = values?.get('value');
   const given = values?.get('steps');
-  if (operand === undefined || given === undefined || !isNumeric(place, operand, 'the argument of `delay`')) return null;
+  if (operand === undefined || given === undefined
+    || !isNumeric(place, operand, 'the argument of `delay`')) return null;
   const steps = constantArgument(place, given, 'the number of tokens');
   if (steps === null) return null;
   if (!Number.isInteger(steps) || steps < 1 || steps > delayLimit) {
     return complain(place, {
-      code: 'SSM2009', span: given.span, message: `a delay of ${steps} tokens is not possible`, label: 'bad number of tokens',
-      notes: [`delays are whole numbers from 1 to ${delayLimit}: a value from the future would not be causal`], help: 'write a whole number such as `1`',
+      code: 'SSM2009', span: given.span, message: `a delay of ${steps} tokens is not possible`,
+      label: 'bad number of tokens',
+      notes: [`delays are whole numbers from 1 to ${delayLimit}: a value from the future would not be causal`],
+      help: 'write a whole number such as `1`',
     });
   }
-  const stem = operand.kind === 'reference' ? `${operand.name}.delay${steps}` : `${place.scope.prefix}delay.${steps}`;
+  const stem = operand.kind === 'reference'
+    ? `${operand.name}.delay${steps}`
+    : `${place.scope.prefix}delay.${steps}`;
   const name = freshPath(place.run, stem);
   const variance = { batch: operand.variance.batch, time: true };
-  return { kind: 'delay', operand, steps, name, axes: operand.axes, type: operand.type, variance, span: call.span };
+  return {
+    kind: 'delay', operand, steps, name, axes: operand.axes, type: operand.type, variance, span: call.span,
+  };
 }
 
 function oneAxis(place: Place, call: CallSyntax): Name | null {
   const [axis] = call.axes;
   if (axis !== undefined && call.axes.length === 1) return axis;
   return complain(place, {
-    code: 'SSM2007', span: call.callee.span, message: `\`${call.callee.text}\` needs one axis`, label: 'along what?',
+    code: 'SSM2007', span: call.callee.span, message: `\`${call.callee.text}\` needs one axis`,
+    label: 'along what?',
     help: `write \`${call.callee.text}[V](table, index)\``,
   });
 }
@@ -227,22 +267,28 @@ function checkGather(place: Place, call: CallSyntax): Checked {
   const index = values?.get('index');
   const axis = name === null ? null : findAxis(place, name);
   if (name === null || axis === null || table === undefined || index === undefined) return null;
-  if (!isNumeric(place, table, 'the table') || !requireType(place, index, ['index'], 'the index')) return null;
+  if (!isNumeric(place, table, 'the table')
+    || !requireType(place, index, ['index'], 'the index')) return null;
   if (!table.axes.includes(axis.path)) {
     return complain(place, {
-      code: 'SSM2005', span: table.span, message: `the table does not have the axis \`${name.text}\``, label: `has [${table.axes.join(', ')}]`,
+      code: 'SSM2005', span: table.span, message: `the table does not have the axis \`${name.text}\``,
+      label: `has [${table.axes.join(', ')}]`,
       help: 'name an axis of the table',
     });
   }
   const input = index.kind === 'reference' ? place.run.inputs.get(index.name) : undefined;
   if (input !== undefined && input.values !== null && input.values > axis.size) {
     return complain(place, {
-      code: 'SSM2009', span: index.span, message: `the index has ${input.values} values, the axis \`${name.text}\` only ${axis.size} entries`,
+      code: 'SSM2009', span: index.span,
+      message: `the index has ${input.values} values, the axis \`${name.text}\` only ${axis.size} entries`,
       label: 'would read past the table', help: `declare the index as \`index(${name.text})\``,
     });
   }
   const axes = unionAxes([table, index]).filter((each) => each !== axis.path);
-  return { kind: 'gather', table, axis: axis.path, index, axes, type: table.type, variance: unionVariance([table, index]), span: call.span };
+  return {
+    kind: 'gather', table, axis: axis.path, index, axes, type: table.type,
+    variance: unionVariance([table, index]), span: call.span,
+  };
 }
 
 function checkRename(place: Place, call: CallSyntax): Checked {
@@ -251,7 +297,8 @@ function checkRename(place: Place, call: CallSyntax): Checked {
   const to = toArgument?.value;
   if (value === undefined || call.arguments.length !== 3 || from?.kind !== 'name' || to?.kind !== 'name') {
     return complain(place, {
-      code: 'SSM2007', span: call.span, message: '`rename` takes a value and two names of axes', label: 'wrong arguments',
+      code: 'SSM2007', span: call.span, message: '`rename` takes a value and two names of axes',
+      label: 'wrong arguments',
       help: 'write `rename(value, D, E)`',
     });
   }
@@ -261,24 +308,31 @@ function checkRename(place: Place, call: CallSyntax): Checked {
   if (operand === null || source === null || target === null) return null;
   if (!operand.axes.includes(source.path)) {
     return complain(place, {
-      code: 'SSM2005', span: from.span, message: `the value does not have the axis \`${from.name}\``, label: `has [${operand.axes.join(', ')}]`,
+      code: 'SSM2005', span: from.span, message: `the value does not have the axis \`${from.name}\``,
+      label: `has [${operand.axes.join(', ')}]`,
       help: 'name an axis of the value',
     });
   }
   if (operand.axes.includes(target.path)) {
     return complain(place, {
-      code: 'SSM2004', span: to.span, message: `the value already has the axis \`${to.name}\``, label: 'would occur twice',
+      code: 'SSM2004', span: to.span, message: `the value already has the axis \`${to.name}\``,
+      label: 'would occur twice',
       help: 'rename to another axis',
     });
   }
   if (source.size !== target.size) {
     return complain(place, {
-      code: 'SSM2009', span: to.span, message: `\`${from.name}\` has ${source.size} entries, \`${to.name}\` has ${target.size}`, label: 'another size',
+      code: 'SSM2009', span: to.span,
+      message: `\`${from.name}\` has ${source.size} entries, \`${to.name}\` has ${target.size}`,
+      label: 'another size',
       help: `declare \`axis ${to.name} = ${from.name}\``,
     });
   }
   const axes = operand.axes.map((each) => (each === source.path ? target.path : each));
-  return { kind: 'rename', operand, from: source.path, to: target.path, axes, type: operand.type, variance: operand.variance, span: call.span };
+  return {
+    kind: 'rename', operand, from: source.path, to: target.path, axes, type: operand.type,
+    variance: operand.variance, span: call.span,
+  };
 }
 
 function checkPrevious(place: Place, call: CallSyntax): Checked {
@@ -290,7 +344,8 @@ function checkPrevious(place: Place, call: CallSyntax): Checked {
     return entry.previous === null ? null : { ...entry.previous, span: call.span };
   }
   return complain(place, {
-    code: 'SSM2007', span: call.span, message: '`prev` takes the name of a state declared above', label: 'not a state',
+    code: 'SSM2007', span: call.span, message: '`prev` takes the name of a state declared above',
+    label: 'not a state',
     help: 'write `prev(x)` for a state `x`, or `delay(u, 1)` for other values',
   });
 }
@@ -299,7 +354,8 @@ function checkIota(place: Place, call: CallSyntax): Checked {
   const [argument] = call.arguments;
   if (argument?.value.kind !== 'name' || call.arguments.length !== 1) {
     return complain(place, {
-      code: 'SSM2007', span: call.span, message: '`iota` takes the name of an axis', label: 'wrong argument', help: 'write `iota(N)`',
+      code: 'SSM2007', span: call.span, message: '`iota` takes the name of an axis',
+      label: 'wrong argument', help: 'write `iota(N)`',
     });
   }
   const axis = findAxis(place, { text: argument.value.name, span: argument.value.span });

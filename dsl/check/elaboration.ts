@@ -25,7 +25,12 @@ export type SymbolEntry =
       /** for a state: its value before the update */
       readonly previous: Checked;
     }
-  | { readonly kind: 'instance'; readonly span: Span; readonly layer: string; readonly outputs: ReadonlyMap<string, Checked> };
+  | {
+      readonly kind: 'instance';
+      readonly span: Span;
+      readonly layer: string;
+      readonly outputs: ReadonlyMap<string, Checked>;
+    };
 
 /** Names of one layer, or of one application of it. */
 export type Scope = {
@@ -101,7 +106,9 @@ export function complain(place: Place, complaint: Complaint): null {
   if (severity === 'error') run.errors++;
   const labels: Label[] = (complaint.secondary ?? []).map((each) => ({ file: run.file, ...each }));
   if (scope.application !== null) {
-    labels.push({ file: run.file, span: scope.application.span, text: `\`${scope.layer.name.text}\` is applied here` });
+    labels.push({
+      file: run.file, span: scope.application.span, text: `\`${scope.layer.name.text}\` is applied here`,
+    });
   }
   run.problems.push(makeDiagnostic({
     code: complaint.code,
@@ -116,10 +123,14 @@ export function complain(place: Place, complaint: Complaint): null {
 }
 
 /** More are not kept. Warnings stop first: however many there are, an error after them is kept. */
-const problemLimit: Readonly<Record<Diagnostic['severity'], number>> = { error: 1000, warning: 100, remark: 100 };
+const problemLimit: Readonly<Record<Diagnostic['severity'], number>> = {
+  error: 1000, warning: 100, remark: 100,
+};
 
 /** `did you mean …` among the candidates, or the fallback. Silent when there are many problems. */
-export function didYouMean(place: Place, name: string, candidates: Iterable<string>, otherwise: string | null): string | null {
+export function didYouMean(
+  place: Place, name: string, candidates: Iterable<string>, otherwise: string | null,
+): string | null {
   if (place.run.errors > errorLimit) return otherwise;
   const found = suggestName(name, candidates);
   return found === null ? otherwise : `write \`${found}\``;
@@ -150,7 +161,8 @@ export function checkFree(place: Place, name: Name): boolean {
   const earlier = place.scope.axes.get(name.text)?.span ?? place.scope.symbols.get(name.text)?.span;
   if (earlier === undefined) return true;
   complain(place, {
-    code: 'SSM2002', span: name.span, message: `\`${name.text}\` is declared twice`, label: 'declared again here',
+    code: 'SSM2002', span: name.span, message: `\`${name.text}\` is declared twice`,
+    label: 'declared again here',
     secondary: [{ span: earlier, text: 'first declared here' }],
     notes: ['axes and values share one set of names, since the name of an axis is also the number of its entries'],
     help: 'choose another name',

@@ -26,7 +26,9 @@ export function checkExpression(place: Place, syntax: ExpressionSyntax, call: Ca
     case 'binary': {
       const left = checkExpression(place, syntax.left, call);
       const right = checkExpression(place, syntax.right, call);
-      return left === null || right === null ? null : checkBinary(place, { operator: syntax.operator, left, right, span: syntax.span });
+      return left === null || right === null ? null : checkBinary(place, {
+        operator: syntax.operator, left, right, span: syntax.span,
+      });
     }
     case 'conditional':
       return checkConditional(place, syntax, call);
@@ -38,9 +40,12 @@ export function checkExpression(place: Place, syntax: ExpressionSyntax, call: Ca
 }
 
 function checkMember(place: Place, syntax: ExpressionSyntax & { kind: 'member' }): Checked {
-  if (syntax.object.kind === 'name') return readMember(place, { text: syntax.object.name, span: syntax.object.span }, syntax.member);
+  if (syntax.object.kind === 'name') return readMember(
+    place, { text: syntax.object.name, span: syntax.object.span }, syntax.member,
+  );
   return complain(place, {
-    code: 'SSM2007', span: syntax.object.span, message: 'an output is read from a named application', label: 'has no name',
+    code: 'SSM2007', span: syntax.object.span, message: 'an output is read from a named application',
+    label: 'has no name',
     help: 'apply the layer in a `let`, and read the output from that name',
   });
 }
@@ -48,12 +53,21 @@ function checkMember(place: Place, syntax: ExpressionSyntax & { kind: 'member' }
 function checkUnary(place: Place, syntax: ExpressionSyntax & { kind: 'unary' }, call: CallHandler): Checked {
   const operand = checkExpression(place, syntax.operand, call);
   if (operand === null) return null;
-  if (syntax.operator === '-') return isNumeric(place, operand, 'the operand of `-`') ? negateOf(operand, syntax.span) : null;
+  if (syntax.operator === '-') return isNumeric(place, operand, 'the operand of `-`')
+    ? negateOf(operand, syntax.span)
+    : null;
   if (!requireType(place, operand, ['flag'], 'the operand of `not`')) return null;
-  return { kind: 'not', operand, axes: operand.axes, type: 'flag', variance: operand.variance, span: syntax.span };
+  return {
+    kind: 'not', operand, axes: operand.axes, type: 'flag', variance: operand.variance, span: syntax.span,
+  };
 }
 
-type Operation = { readonly operator: BinarySyntaxOperator; readonly left: SpecExpression; readonly right: SpecExpression; readonly span: Span };
+type Operation = {
+  readonly operator: BinarySyntaxOperator;
+  readonly left: SpecExpression;
+  readonly right: SpecExpression;
+  readonly span: Span;
+};
 
 function checkBinary(place: Place, operation: Operation): Checked {
   const { operator, left, right, span } = operation;
@@ -105,21 +119,26 @@ function checkPower(place: Place, base: SpecExpression, exponent: SpecExpression
   const power = constantOf(exponent);
   if (power === null || !Number.isFinite(power)) {
     return complain(place, {
-      code: 'SSM2008', span: exponent.span, message: 'the exponent of `^` must be a number known at compile time', label: 'not constant',
+      code: 'SSM2008', span: exponent.span,
+      message: 'the exponent of `^` must be a number known at compile time', label: 'not constant',
       notes: ['a power with a variable exponent is exp(exponent · log(base)) and needs a positive base'],
       help: 'write `exp(exponent * log(base))`',
     });
   }
   if (base.type === 'complex' && !Number.isInteger(power)) {
     return complain(place, {
-      code: 'SSM2008', span: exponent.span, message: `a complex value has no single power of ${power}`, label: 'not a whole number',
-      notes: ['fractional powers of complex numbers have several values'], help: 'use a whole exponent, or work with `abs(…)`',
+      code: 'SSM2008', span: exponent.span, message: `a complex value has no single power of ${power}`,
+      label: 'not a whole number',
+      notes: ['fractional powers of complex numbers have several values'],
+      help: 'use a whole exponent, or work with `abs(…)`',
     });
   }
   return arithmetic('power', base, numberOf(power, exponent.span), span);
 }
 
-function checkConditional(place: Place, syntax: ExpressionSyntax & { kind: 'conditional' }, call: CallHandler): Checked {
+function checkConditional(
+  place: Place, syntax: ExpressionSyntax & { kind: 'conditional' }, call: CallHandler,
+): Checked {
   const condition = checkExpression(place, syntax.condition, call);
   let whenTrue = checkExpression(place, syntax.whenTrue, call);
   let whenFalse = checkExpression(place, syntax.whenFalse, call);

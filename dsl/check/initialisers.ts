@@ -20,7 +20,8 @@ const library: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 
 const functions: ReadonlyMap<string, number> = new Map([
-  ['exp', 1], ['log', 1], ['sqrt', 1], ['sin', 1], ['cos', 1], ['tanh', 1], ['abs', 1], ['sign', 1], ['sigmoid', 1],
+  ['exp', 1], ['log', 1], ['sqrt', 1], ['sin', 1], ['cos', 1], ['tanh', 1], ['abs', 1], ['sign', 1],
+  ['sigmoid', 1],
   ['softplus', 1], ['expm1', 1], ['log1p', 1], ['square', 1], ['real', 1], ['imag', 1], ['conj', 1],
   ['max', 2], ['min', 2], ['complex', 2],
 ]);
@@ -60,7 +61,8 @@ export function checkInitial(place: Place, syntax: ExpressionSyntax): CheckedIni
 
 function notEvaluable(place: Place, span: Span, what: string): null {
   return complain(place, {
-    code: 'SSM3006', span, message: `an initialiser cannot use ${what}`, label: 'not known when parameters are made',
+    code: 'SSM3006', span, message: `an initialiser cannot use ${what}`,
+    label: 'not known when parameters are made',
     notes: ['initialisers are evaluated once, before any input is seen'],
     help: 'use numbers, sizes, `iota`, earlier parameters and the initialiser library',
   });
@@ -87,7 +89,10 @@ function nameInitial(place: Place, name: string, span: Span): CheckedInitial | n
   }
   return complain(place, {
     code: 'SSM2001', span, message: `there is no value \`${name}\``, label: 'unknown name',
-    help: didYouMean(place, name, [...place.scope.symbols.keys(), ...place.scope.axes.keys(), 'pi'], 'use a number, a size or an earlier parameter'),
+    help: didYouMean(
+      place, name, [...place.scope.symbols.keys(), ...place.scope.axes.keys(), 'pi'],
+      'use a number, a size or an earlier parameter',
+    ),
   });
 }
 
@@ -98,17 +103,24 @@ function callInitial(place: Place, call: CallSyntax): CheckedInitial | null {
   const count = functions.get(name);
   if (names === undefined && count === undefined) {
     return complain(place, {
-      code: 'SSM2001', span: call.callee.span, message: `there is no initialiser \`${name}\``, label: 'unknown',
-      help: didYouMean(place, name, [...library.keys(), ...functions.keys(), 'iota'], 'use `normal`, `uniform`, `log_uniform`, `iota` or a formula'),
+      code: 'SSM2001', span: call.callee.span, message: `there is no initialiser \`${name}\``,
+      label: 'unknown',
+      help: didYouMean(
+        place, name, [...library.keys(), ...functions.keys(), 'iota'],
+        'use `normal`, `uniform`, `log_uniform`, `iota` or a formula',
+      ),
     });
   }
   const most = names?.length ?? count ?? 0;
-  const unknown = call.arguments.find((each) => each.name !== null && !(names ?? []).includes(each.name.text));
+  const unknown = call.arguments.find((each) => each.name !== null && !(names ?? []).includes(
+    each.name.text
+  ));
   const isTooFew = count !== undefined && call.arguments.length < count;
   if (unknown !== undefined || isTooFew || call.arguments.length > most) {
     const list = names === undefined ? `${most} values` : names.map((each) => `${each} = …`).join(', ');
     return complain(place, {
-      code: 'SSM2007', span: unknown?.name?.span ?? call.span, message: `wrong arguments of \`${name}\``, label: 'here',
+      code: 'SSM2007', span: unknown?.name?.span ?? call.span, message: `wrong arguments of \`${name}\``,
+      label: 'here',
       help: `write \`${name}(${list})\``,
     });
   }
@@ -120,12 +132,15 @@ function iotaInitial(place: Place, call: CallSyntax): CheckedInitial | null {
   const [argument] = call.arguments;
   if (argument?.value.kind !== 'name' || call.arguments.length !== 1) {
     return complain(place, {
-      code: 'SSM2007', span: call.span, message: '`iota` takes the name of an axis', label: 'wrong argument', help: 'write `iota(N)`',
+      code: 'SSM2007', span: call.span, message: '`iota` takes the name of an axis',
+      label: 'wrong argument', help: 'write `iota(N)`',
     });
   }
   const axis = findAxis(place, { text: argument.value.name, span: argument.value.span });
   if (axis === null) return null;
-  const initial: InitialSpec = { kind: 'call', name: 'iota', axes: [axis.path], arguments: [], span: call.span };
+  const initial: InitialSpec = {
+    kind: 'call', name: 'iota', axes: [axis.path], arguments: [], span: call.span,
+  };
   return { initial, axes: [axis.path] };
 }
 

@@ -39,7 +39,8 @@ function onlyOutput(place: Place, name: Name, instance: SymbolEntry & { kind: 'i
   if (only !== undefined && outputs.length === 1) return readAt(only[1], name.span);
   if (outputs.length === 0) return null;
   return complain(place, {
-    code: 'SSM2007', span: name.span, message: `\`${name.text}\` has ${outputs.length} outputs`, label: 'which one?',
+    code: 'SSM2007', span: name.span, message: `\`${name.text}\` has ${outputs.length} outputs`,
+    label: 'which one?',
     help: `write ${outputs.slice(0, 4).map(([each]) => `\`${name.text}.${each}\``).join(' or ')}`,
   });
 }
@@ -48,14 +49,16 @@ function unreadable(place: Place, name: Name): null {
   const { scope, run } = place;
   if (scope.outputs.has(name.text)) {
     return complain(place, {
-      code: 'SSM2015', span: name.span, message: `the output \`${name.text}\` cannot be read inside its own layer`, label: 'read here',
+      code: 'SSM2015', span: name.span,
+      message: `the output \`${name.text}\` cannot be read inside its own layer`, label: 'read here',
       help: `name the value with \`let\`, and use that name in both places`,
     });
   }
   const later = scope.declared.get(name.text);
   if (later !== undefined) {
     return complain(place, {
-      code: 'SSM2015', span: name.span, message: `\`${name.text}\` is used before its declaration`, label: 'used here',
+      code: 'SSM2015', span: name.span, message: `\`${name.text}\` is used before its declaration`,
+      label: 'used here',
       secondary: [{ span: later, text: 'declared here' }],
       notes: ['a statement may use what stands above it; states that read each other in a cycle would have to be one joint state'],
       help: `move the declaration of \`${name.text}\` up`,
@@ -64,14 +67,17 @@ function unreadable(place: Place, name: Name): null {
   if (run.layers.has(name.text) || Object.hasOwn(elementwiseFunctions, name.text)) {
     const what = run.layers.has(name.text) ? 'a layer' : 'a function';
     return complain(place, {
-      code: 'SSM2001', span: name.span, message: `\`${name.text}\` is ${what}, not a value`, label: 'no value',
+      code: 'SSM2001', span: name.span, message: `\`${name.text}\` is ${what}, not a value`,
+      label: 'no value',
       help: `write \`${name.text}(…)\``,
     });
   }
   const known = [...scope.symbols.keys(), ...scope.axes.keys(), 'pi', 'length', 'position'];
   return complain(place, {
     code: 'SSM2001', span: name.span, message: `there is no value \`${name.text}\``, label: 'unknown name',
-    help: didYouMean(place, name.text, known, `declare \`${name.text}\` above as \`input\`, \`param\` or \`let\``),
+    help: didYouMean(
+      place, name.text, known, `declare \`${name.text}\` above as \`input\`, \`param\` or \`let\``,
+    ),
   });
 }
 
@@ -83,7 +89,8 @@ export function readMember(place: Place, object: Name, member: Name): Checked {
   if (entry.kind === 'value') {
     if (entry.value === null) return null;
     return complain(place, {
-      code: 'SSM2007', span: object.span, message: `\`${object.text}\` is a value without outputs`, label: 'not an applied layer',
+      code: 'SSM2007', span: object.span, message: `\`${object.text}\` is a value without outputs`,
+      label: 'not an applied layer',
       help: `write \`${object.text}\` alone`,
     });
   }
@@ -91,7 +98,11 @@ export function readMember(place: Place, object: Name, member: Name): Checked {
   const output = entry.outputs.get(member.text);
   if (output !== undefined) return readAt(output, { start: object.span.start, end: member.span.end });
   return complain(place, {
-    code: 'SSM2001', span: member.span, message: `\`${entry.layer}\` has no output \`${member.text}\``, label: 'unknown output',
-    help: didYouMean(place, member.text, entry.outputs.keys(), `use one of ${[...entry.outputs.keys()].slice(0, 6).map((each) => `\`${each}\``).join(', ')}`),
+    code: 'SSM2001', span: member.span, message: `\`${entry.layer}\` has no output \`${member.text}\``,
+    label: 'unknown output',
+    help: didYouMean(
+      place, member.text, entry.outputs.keys(),
+      `use one of ${[...entry.outputs.keys()].slice(0, 6).map((each) => `\`${each}\``).join(', ')}`,
+    ),
   });
 }

@@ -20,17 +20,22 @@ export type Reduction = {
 /** The reduction, or a complaint if the operand lacks an axis. */
 export function reduceChecked(place: Place, reduction: Reduction): Checked {
   const { operator, over, names, operand, span } = reduction;
-  const isTyped = operator === 'max' ? requireType(place, operand, ['real'], 'the operand of `max`') : isNumeric(place, operand, `the operand of \`${operator}\``);
+  const isTyped = operator === 'max'
+    ? requireType(place, operand, ['real'], 'the operand of `max`')
+    : isNumeric(place, operand, `the operand of \`${operator}\``);
   if (!isTyped) return null;
   for (const [at, path] of over.entries()) {
     if (operand.axes.includes(path)) continue;
     const name = names[at];
     const shown = name?.text ?? path;
     return complain(place, {
-      code: 'SSM2005', span: name?.span ?? span, message: `\`${operator}[${shown}]\` over a term without the axis \`${shown}\``, label: 'absent axis',
+      code: 'SSM2005', span: name?.span ?? span,
+      message: `\`${operator}[${shown}]\` over a term without the axis \`${shown}\``, label: 'absent axis',
       secondary: [{ span: operand.span, text: `this has [${operand.axes.join(', ')}]` }],
       notes: ['such a sum would only multiply by the size, which is rarely meant'],
-      help: operator === 'sum' ? `remove \`${shown}\` from the brackets, or write \`${shown} * (…)\`` : `remove \`${shown}\` from the brackets`,
+      help: operator === 'sum'
+        ? `remove \`${shown}\` from the brackets, or write \`${shown} * (…)\``
+        : `remove \`${shown}\` from the brackets`,
     });
   }
   return reduceOf(operator, over, operand, span);
@@ -54,7 +59,10 @@ function share(place: Place, value: SpecExpression, stem: string): SpecExpressio
   const name = freshPath(run, `${scope.prefix}${stem}.1`);
   run.body.push({ kind: 'let', name, value, span: value.span });
   run.lets.set(name, value);
-  return { kind: 'reference', target: 'let', name, axes: value.axes, type: value.type, variance: value.variance, span: value.span };
+  return {
+    kind: 'reference', target: 'let', name, axes: value.axes, type: value.type, variance: value.variance,
+    span: value.span,
+  };
 }
 
 /** softmax = exp(v - max v) / sum exp(v - max v); its logarithm without the division. */
@@ -63,7 +71,8 @@ export function softmaxOf(place: Place, reduction: Reduction, form: 'plain' | 'l
   const stem = form === 'log' ? 'log_softmax' : 'softmax';
   if (over.length === 0) {
     return complain(place, {
-      code: 'SSM2007', span, message: `\`${stem}\` needs the axes it runs over`, label: 'over what?', help: `write \`${stem}[K](…)\``,
+      code: 'SSM2007', span, message: `\`${stem}\` needs the axes it runs over`, label: 'over what?',
+      help: `write \`${stem}[K](…)\``,
     });
   }
   const operand = share(place, reduction.operand, stem);
@@ -74,28 +83,38 @@ export function softmaxOf(place: Place, reduction: Reduction, form: 'plain' | 'l
   if (shifted === null) return null;
   const exponential = elementwiseOf('exp', [shifted], 'real', span);
   if (form === 'log') {
-    return arithmetic('subtract', shifted, elementwiseOf('log', [reduceOf('sum', over, exponential, span)], 'real', span), span);
+    return arithmetic(
+      'subtract', shifted, elementwiseOf('log', [reduceOf('sum', over, exponential, span)], 'real', span),
+      span,
+    );
   }
   const shared = share(place, exponential, stem);
   return shared === null ? null : arithmetic('divide', shared, reduceOf('sum', over, shared, span), span);
 }
 
 /** v / sqrt(mean(v²) + eps), of the centred value for the layer norm. */
-export function normalise(place: Place, reduction: Reduction, mean: 'keep' | 'centre', epsilon: number): Checked {
+export function normalise(
+  place: Place, reduction: Reduction, mean: 'keep' | 'centre', epsilon: number,
+): Checked {
   const { over, span } = reduction;
   const stem = mean === 'centre' ? 'layer_norm' : 'rms_norm';
   if (over.length === 0) {
     return complain(place, {
-      code: 'SSM2007', span, message: `\`${stem}\` needs the axes it runs over`, label: 'over what?', help: `write \`${stem}[D](…)\``,
+      code: 'SSM2007', span, message: `\`${stem}\` needs the axes it runs over`, label: 'over what?',
+      help: `write \`${stem}[D](…)\``,
     });
   }
   const operand = share(place, reduction.operand, stem);
   if (operand === null) return null;
   const average = reduceChecked(place, { ...reduction, operand });
   if (average === null) return null;
-  const centred = mean === 'keep' ? operand : share(place, arithmetic('subtract', operand, average, span), stem);
+  const centred = mean === 'keep' ? operand : share(
+    place, arithmetic('subtract', operand, average, span), stem,
+  );
   if (centred === null) return null;
   const energy = reduceOf('mean', over, elementwiseOf('square', [centred], 'real', span), span);
-  const scale = elementwiseOf('sqrt', [arithmetic('add', energy, numberOf(epsilon, span), span)], 'real', span);
+  const scale = elementwiseOf(
+    'sqrt', [arithmetic('add', energy, numberOf(epsilon, span), span)], 'real', span,
+  );
   return arithmetic('divide', centred, scale, span);
 }

@@ -20,7 +20,9 @@ function signOf(expression: SpecExpression): Sign {
     case 'elementwise': {
       const [first] = expression.operands;
       if (expression.function === 'complex' && first !== undefined) return signOf(first);
-      return positiveFunctions.has(expression.function) && expression.type === 'real' ? 'positive' : 'unknown';
+      return positiveFunctions.has(expression.function) && expression.type === 'real'
+        ? 'positive'
+        : 'unknown';
     }
     case 'binary':
       return signOfBinary(expression);
@@ -54,10 +56,13 @@ function signOfBinary(expression: SpecExpression & { kind: 'binary' }): Sign {
 export function warnUnstable(place: Place, state: StateSpec): void {
   const isContinuous = state.discretization.rule !== 'none';
   const constant = constantOf(state.coefficient);
-  const isUnstable = isContinuous ? signOf(state.coefficient) === 'positive' : constant !== null && Math.abs(constant) > 1;
+  const isUnstable = isContinuous
+    ? signOf(state.coefficient) === 'positive'
+    : constant !== null && Math.abs(constant) > 1;
   if (!isUnstable) return;
   complain(place, {
-    code: 'SSM3007', severity: 'warning', span: state.coefficient.span, message: `the state \`${state.name}\` grows without bound`, label: 'unstable coefficient',
+    code: 'SSM3007', severity: 'warning', span: state.coefficient.span,
+    message: `the state \`${state.name}\` grows without bound`, label: 'unstable coefficient',
     notes: [isContinuous ? 'dx/dt = a·x decays only where Re a < 0' : 'next x = a·x decays only where |a| < 1'],
     help: isContinuous ? 'negate the coefficient, as in `-exp(a) * x`' : 'use a coefficient between -1 and 1',
   });

@@ -33,7 +33,9 @@ export function checkState(place: Place, syntax: StateSyntax): void {
   const directions = clauses === null ? null : checkOrder(place, clauses.order);
   let states: readonly StateSpec[] | null = null;
   if (isFree && header !== null && clauses !== null && directions !== null) {
-    const made = directions.map((order) => checkDirection(place, { syntax, header, clauses, order, isSecond: order !== directions[0] }));
+    const made = directions.map((order) => checkDirection(place, {
+      syntax, header, clauses, order, isSecond: order !== directions[0],
+    }));
     const complete = made.flatMap((each) => each ?? []);
     if (complete.length === made.length) states = complete;
   }
@@ -53,8 +55,13 @@ function sumOf(values: readonly SpecExpression[]): Checked {
   return values.reduce<Checked>((sum, each) => (sum === null ? each : arithmetic('add', sum, each, each.span)), null);
 }
 
-function readingOfState(state: Pick<StateSpec, 'name' | 'axes' | 'type' | 'span'>, target: 'state' | 'previous'): SpecExpression {
-  return { kind: 'reference', target, name: state.name, axes: state.axes, type: state.type, variance: tokenVariance, span: state.span };
+function readingOfState(
+  state: Pick<StateSpec, 'name' | 'axes' | 'type' | 'span'>, target: 'state' | 'previous',
+): SpecExpression {
+  return {
+    kind: 'reference', target, name: state.name, axes: state.axes, type: state.type,
+    variance: tokenVariance, span: state.span,
+  };
 }
 
 function checkHeader(place: Place, syntax: StateSyntax): Header | null {
@@ -63,13 +70,15 @@ function checkHeader(place: Place, syntax: StateSyntax): Header | null {
   const type = tensor.type?.name.text ?? 'real';
   if (type !== 'real' && type !== 'complex') {
     return complain(place, {
-      code: 'SSM2008', span: tensor.type?.span ?? tensor.span, message: `a state cannot be of type \`${type}\``, label: 'bad type',
+      code: 'SSM2008', span: tensor.type?.span ?? tensor.span,
+      message: `a state cannot be of type \`${type}\``, label: 'bad type',
       help: 'declare it `real` or `complex`',
     });
   }
   if (tensor.perSequence) {
     return complain(place, {
-      code: 'SSM2007', span: tensor.span, message: 'a state always varies with time', label: '`per sequence` here', help: 'remove `per sequence`',
+      code: 'SSM2007', span: tensor.span, message: 'a state always varies with time',
+      label: '`per sequence` here', help: 'remove `per sequence`',
     });
   }
   return axes === null ? null : { name: place.scope.prefix + tensor.name.text, axes, type };
@@ -84,16 +93,21 @@ function sortClauses(place: Place, syntax: StateSyntax): Clauses | null {
     if (earlier !== undefined) {
       isSound = false;
       complain(place, {
-        code: 'SSM2013', span: clause.span, message: `the state has two ${slot === 'update' ? 'right-hand sides' : `\`${slot}\` clauses`}`, label: 'second one',
+        code: 'SSM2013', span: clause.span,
+        message: `the state has two ${slot === 'update' ? 'right-hand sides' : `\`${slot}\` clauses`}`,
+        label: 'second one',
         secondary: [{ span: earlier.span, text: 'first one' }], help: 'keep one of them',
       });
     } else {
       found.set(slot, clause);
     }
-    if ((clause.kind === 'next' || clause.kind === 'derivative') && clause.name.text !== syntax.tensor.name.text) {
+    if ((clause.kind === 'next' || clause.kind === 'derivative')
+      && clause.name.text !== syntax.tensor.name.text) {
       isSound = false;
       complain(place, {
-        code: 'SSM2001', span: clause.name.span, message: `this block declares \`${syntax.tensor.name.text}\`, not \`${clause.name.text}\``, label: 'another name',
+        code: 'SSM2001', span: clause.name.span,
+        message: `this block declares \`${syntax.tensor.name.text}\`, not \`${clause.name.text}\``,
+        label: 'another name',
         help: `write \`${clause.kind === 'next' ? `next ${syntax.tensor.name.text}` : `d${syntax.tensor.name.text}/dt`}\``,
       });
     }
@@ -105,29 +119,39 @@ function sortClauses(place: Place, syntax: StateSyntax): Clauses | null {
     const clause = syntax.clauses.find((each): each is Clause<Kind> => each.kind === kind);
     return clause ?? null;
   };
-  return { update: pick('derivative') ?? pick('next'), discretize: pick('discretize'), order: pick('order'), reset: pick('reset'), structure: pick('structure') };
+  return {
+    update: pick('derivative') ?? pick('next'), discretize: pick('discretize'), order: pick('order'),
+    reset: pick('reset'), structure: pick('structure'),
+  };
 }
 
-function checkPresence(place: Place, syntax: StateSyntax, update: StateClauseSyntax | null, discretize: StateClauseSyntax | null): boolean {
+function checkPresence(
+  place: Place, syntax: StateSyntax, update: StateClauseSyntax | null, discretize: StateClauseSyntax | null,
+): boolean {
   const name = syntax.tensor.name.text;
   if (update === null) {
     complain(place, {
-      code: 'SSM2012', span: syntax.tensor.span, message: `the state \`${name}\` has no right-hand side`, label: 'how does it evolve?',
+      code: 'SSM2012', span: syntax.tensor.span, message: `the state \`${name}\` has no right-hand side`,
+      label: 'how does it evolve?',
       help: `write \`d${name}/dt = …\` with \`discretize zoh(dt)\`, or \`next ${name} = …\``,
     });
     return false;
   }
   if (update.kind === 'derivative' && discretize === null) {
     complain(place, {
-      code: 'SSM2012', span: update.span, message: `the derivative of \`${name}\` needs a discretization`, label: 'continuous in time',
-      notes: ['tokens are discrete; the rule and the step size say how the derivative becomes an update'], help: 'add `discretize zoh(dt)`',
+      code: 'SSM2012', span: update.span, message: `the derivative of \`${name}\` needs a discretization`,
+      label: 'continuous in time',
+      notes: ['tokens are discrete; the rule and the step size say how the derivative becomes an update'],
+      help: 'add `discretize zoh(dt)`',
     });
     return false;
   }
   if (update.kind === 'next' && discretize !== null) {
     complain(place, {
-      code: 'SSM3003', span: discretize.span, message: `\`next ${name}\` is already discrete`, label: 'nothing to discretize',
-      secondary: [{ span: update.span, text: 'the update is given here' }], help: `remove the clause, or write \`d${name}/dt = …\``,
+      code: 'SSM3003', span: discretize.span, message: `\`next ${name}\` is already discrete`,
+      label: 'nothing to discretize',
+      secondary: [{ span: update.span, text: 'the update is given here' }],
+      help: `remove the clause, or write \`d${name}/dt = …\``,
     });
     return false;
   }
@@ -141,11 +165,15 @@ function checkOrder(place: Place, clause: Clause<'order'> | null): readonly ('fo
     if (name === 'forward' || name === 'reverse') return [name];
     if (name === 'bidirectional') return ['forward', 'reverse'];
   }
-  const isPlanned = clause.options.length > 0 || ['cross', 'snake', 'map', 'tree', 'grid', 'windows'].includes(name);
+  const isPlanned = clause.options.length > 0
+    || ['cross', 'snake', 'map', 'tree', 'grid', 'windows'].includes(name);
   return complain(place, {
     code: isPlanned ? 'SSM4003' : 'SSM2001', span: clause.order.span,
-    message: isPlanned ? 'this scan order is not implemented' : `there is no scan order \`${name}\``, label: 'not available',
-    help: didYouMean(place, name, ['forward', 'reverse', 'bidirectional'], 'use `forward`, `reverse` or `bidirectional`'),
+    message: isPlanned ? 'this scan order is not implemented' : `there is no scan order \`${name}\``,
+    label: 'not available',
+    help: didYouMean(
+      place, name, ['forward', 'reverse', 'bidirectional'], 'use `forward`, `reverse` or `bidirectional`',
+    ),
   });
 }
 
@@ -162,21 +190,29 @@ function checkDirection(place: Place, direction: Direction): StateSpec | null {
   const { syntax, clauses, order } = direction;
   const { update } = clauses;
   if (update === null) return null;
-  const header = direction.isSecond ? { ...direction.header, name: `${direction.header.name}_reverse` } : direction.header;
+  const header = direction.isSecond
+    ? { ...direction.header, name: `${direction.header.name}_reverse` }
+    : direction.header;
   const name = syntax.tensor.name.text;
-  if (direction.isSecond && !checkFree(place, { text: `${name}_reverse`, span: syntax.tensor.name.span })) return null;
+  if (direction.isSecond
+    && !checkFree(place, { text: `${name}_reverse`, span: syntax.tensor.name.span })) return null;
   const shape = { ...header, span: syntax.tensor.name.span };
   const own = readingOfState(shape, 'previous');
-  place.scope.symbols.set(name, { kind: 'value', what: 'state', span: syntax.tensor.name.span, value: own, previous: own });
+  place.scope.symbols.set(name, {
+    kind: 'value', what: 'state', span: syntax.tensor.name.span, value: own, previous: own,
+  });
   const wasUsed = place.scope.used.has(name);
   const rhs = evaluate(place, update.value);
-  const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(place, clauses.discretize, header);
+  const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(
+    place, clauses.discretize, header,
+  );
   const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset, header);
   if (!wasUsed) place.scope.used.delete(name);
   place.scope.symbols.delete(name);
   if (rhs === null || discretization === null || reset === null) return null;
   const affine = readAffine(place, rhs, header.name);
-  if (affine === null || !checkFit(place, header, affine.coefficient, update.value) || !checkFit(place, header, affine.drive, update.value)) return null;
+  if (affine === null || !checkFit(place, header, affine.coefficient, update.value)
+    || !checkFit(place, header, affine.drive, update.value)) return null;
   if (!checkStructure(place, clauses.structure, affine.coefficient)) return null;
   const state: StateSpec = {
     kind: 'state', ...header, structure: 'elementwise', coefficient: affine.coefficient, drive: affine.drive,
@@ -191,14 +227,17 @@ function checkFit(place: Place, header: Header, part: SpecExpression, whole: Exp
   const extra = part.axes.find((axis) => !header.axes.includes(axis));
   if (extra !== undefined) {
     complain(place, {
-      code: 'SSM2006', span: whole.span, message: `the right-hand side has the axis \`${extra}\`, the state has ${showAxes(header.axes)}`, label: `has ${showAxes(part.axes)}`,
+      code: 'SSM2006', span: whole.span,
+      message: `the right-hand side has the axis \`${extra}\`, the state has ${showAxes(header.axes)}`,
+      label: `has ${showAxes(part.axes)}`,
       help: `add \`${extra}\` to the axes of the state, or sum over it`,
     });
     return false;
   }
   if (part.type === 'complex' && header.type === 'real') {
     complain(place, {
-      code: 'SSM2008', span: whole.span, message: 'the right-hand side of a real state is complex', label: 'complex',
+      code: 'SSM2008', span: whole.span, message: 'the right-hand side of a real state is complex',
+      label: 'complex',
       help: `declare the state \`${header.name}${showAxes(header.axes)}: complex\``,
     });
     return false;
@@ -206,14 +245,18 @@ function checkFit(place: Place, header: Header, part: SpecExpression, whole: Exp
   return requireType(place, part, ['real', 'complex'], 'the right-hand side of a state');
 }
 
-function checkStructure(place: Place, clause: Clause<'structure'> | null, coefficient: SpecExpression): boolean {
+function checkStructure(
+  place: Place, clause: Clause<'structure'> | null, coefficient: SpecExpression,
+): boolean {
   if (clause === null) return true;
   const asserted = clause.structure.text;
   if (asserted === 'diagonal' || asserted === 'elementwise') return true;
   if (asserted === 'scalar' && coefficient.axes.length === 0) return true;
   complain(place, {
-    code: 'SSM3002', span: clause.structure.span, message: `the transition is ${coefficient.axes.length === 0 ? 'scalar' : 'diagonal'}, not \`${asserted}\``,
-    label: 'asserted here', notes: [`the coefficient has the axes ${showAxes(coefficient.axes)} and acts element by element`],
+    code: 'SSM3002', span: clause.structure.span,
+    message: `the transition is ${coefficient.axes.length === 0 ? 'scalar' : 'diagonal'}, not \`${asserted}\``,
+    label: 'asserted here',
+    notes: [`the coefficient has the axes ${showAxes(coefficient.axes)} and acts element by element`],
     help: 'write `structure diagonal`, or remove the clause',
   });
   return false;
@@ -221,13 +264,17 @@ function checkStructure(place: Place, clause: Clause<'structure'> | null, coeffi
 
 const noReset: { readonly value: StateSpec['reset'] } = { value: null };
 
-function checkReset(place: Place, clause: Clause<'reset'>, header: Header): { readonly value: StateSpec['reset'] } | null {
+function checkReset(
+  place: Place, clause: Clause<'reset'>, header: Header,
+): { readonly value: StateSpec['reset'] } | null {
   const condition = evaluate(place, clause.condition);
   if (condition === null || !requireType(place, condition, ['flag'], 'the condition of a reset')) return null;
   if (!isFreeOfState(place, condition, header, 'the condition of its reset')) return null;
   if (condition.axes.length === 0) return { value: { action: clause.action, condition } };
   return complain(place, {
-    code: 'SSM2006', span: condition.span, message: `the condition of a reset has the axes ${showAxes(condition.axes)}`, label: 'one flag per token is needed',
+    code: 'SSM2006', span: condition.span,
+    message: `the condition of a reset has the axes ${showAxes(condition.axes)}`,
+    label: 'one flag per token is needed',
     notes: ['a reset drops the whole state at once'], help: 'use a flag without axes',
   });
 }
@@ -237,8 +284,10 @@ function isFreeOfState(place: Place, value: SpecExpression, header: Header, what
   const reading = readingOf(value, header.name);
   if (reading === null) return true;
   complain(place, {
-    code: 'SSM3004', span: reading.span, message: `the state \`${header.name}\` occurs in ${what}`, label: 'the state',
-    notes: ['an update is affine in the state only if its coefficients are known without it'], help: 'let it depend on the input instead of the state',
+    code: 'SSM3004', span: reading.span, message: `the state \`${header.name}\` occurs in ${what}`,
+    label: 'the state',
+    notes: ['an update is affine in the state only if its coefficients are known without it'],
+    help: 'let it depend on the input instead of the state',
   });
   return false;
 }
@@ -253,20 +302,25 @@ const ruleSignatures: ReadonlyMap<string, Signature> = new Map([
   ['dirac', { required: ['dt'], optional: [] }],
   ['gbt', { required: ['alpha', 'dt'], optional: [] }],
 ]);
-const fixedAlpha: ReadonlyMap<string, number> = new Map([['bilinear', 0.5], ['euler', 0], ['backward_euler', 1]]);
+const fixedAlpha: ReadonlyMap<string, number> = new Map(
+  [['bilinear', 0.5], ['euler', 0], ['backward_euler', 1]],
+);
 
 function isRule(name: string): name is Exclude<DiscretizationSpec['rule'], 'none'> {
   return ruleSignatures.has(name);
 }
 
-function checkDiscretization(place: Place, clause: Clause<'discretize'>, header: Header): DiscretizationSpec | null {
+function checkDiscretization(
+  place: Place, clause: Clause<'discretize'>, header: Header,
+): DiscretizationSpec | null {
   const rule = clause.rule.callee.text;
   const signature = ruleSignatures.get(rule);
   if (signature === undefined || !isRule(rule)) return unknownRule(place, clause.rule);
   const input = clause.inputRule?.text ?? 'rule';
   if (clause.inputRule !== null && input !== 'euler' && input !== 'dirac') {
     return complain(place, {
-      code: 'SSM3003', span: clause.inputRule.span, message: `there is no input rule \`${input}\``, label: 'unknown rule', help: 'write `input euler` or `input dirac`',
+      code: 'SSM3003', span: clause.inputRule.span, message: `there is no input rule \`${input}\``,
+      label: 'unknown rule', help: 'write `input euler` or `input dirac`',
     });
   }
   const matched = matchArguments(place, clause.rule, signature);
@@ -278,13 +332,19 @@ function checkDiscretization(place: Place, clause: Clause<'discretize'>, header:
   const extra = delta.axes.find((axis) => !header.axes.includes(axis));
   if (extra !== undefined) {
     return complain(place, {
-      code: 'SSM2006', span: delta.span, message: `the step size has the axis \`${extra}\`, the state has ${showAxes(header.axes)}`, label: `has ${showAxes(delta.axes)}`,
-      notes: ['each element of the state has one step size'], help: `add \`${extra}\` to the axes of the state`,
+      code: 'SSM2006', span: delta.span,
+      message: `the step size has the axis \`${extra}\`, the state has ${showAxes(header.axes)}`,
+      label: `has ${showAxes(delta.axes)}`,
+      notes: ['each element of the state has one step size'],
+      help: `add \`${extra}\` to the axes of the state`,
     });
   }
   const alpha = checkAlpha(place, matched.get('alpha')?.value ?? null);
   if (alpha === 'reported') return null;
-  return { rule, alpha: alpha ?? fixedAlpha.get(rule) ?? null, delta, input: input === 'euler' || input === 'dirac' ? input : 'rule' };
+  return {
+    rule, alpha: alpha ?? fixedAlpha.get(rule) ?? null, delta,
+    input: input === 'euler' || input === 'dirac' ? input : 'rule',
+  };
 }
 
 function checkAlpha(place: Place, syntax: ExpressionSyntax | null): number | null | 'reported' {
@@ -303,7 +363,10 @@ function checkAlpha(place: Place, syntax: ExpressionSyntax | null): number | nul
 function unknownRule(place: Place, rule: CallSyntax): null {
   const names = [...ruleSignatures.keys()];
   return complain(place, {
-    code: 'SSM3003', span: rule.callee.span, message: `there is no discretization \`${rule.callee.text}\``, label: 'unknown rule',
-    help: didYouMean(place, rule.callee.text, names, `use one of ${names.map((each) => `\`${each}\``).join(', ')}`),
+    code: 'SSM3003', span: rule.callee.span, message: `there is no discretization \`${rule.callee.text}\``,
+    label: 'unknown rule',
+    help: didYouMean(
+      place, rule.callee.text, names, `use one of ${names.map((each) => `\`${each}\``).join(', ')}`,
+    ),
   });
 }

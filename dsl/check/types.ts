@@ -9,10 +9,13 @@ const conversions: Readonly<Record<SpecType, string>> = {
 };
 
 /** True if the value has one of the types; else a complaint that says how to convert it. */
-export function requireType(place: Place, value: SpecExpression, types: readonly SpecType[], what: string): boolean {
+export function requireType(
+  place: Place, value: SpecExpression, types: readonly SpecType[], what: string,
+): boolean {
   if (types.includes(value.type)) return true;
   complain(place, {
-    code: 'SSM2008', span: value.span, message: `${what} must be ${types.map((each) => conversions[each]).join(' or ')}, not ${conversions[value.type]}`,
+    code: 'SSM2008', span: value.span,
+    message: `${what} must be ${types.map((each) => conversions[each]).join(' or ')}, not ${conversions[value.type]}`,
     label: `this is ${conversions[value.type]}`, help: howToConvert(value.type, types),
   });
   return false;
@@ -20,7 +23,9 @@ export function requireType(place: Place, value: SpecExpression, types: readonly
 
 function howToConvert(from: SpecType, to: readonly SpecType[]): string {
   if (from === 'complex' && to.includes('real')) return 'take `real(…)`, `imag(…)` or `abs(…)` of it';
-  if (to.includes('flag')) return from === 'complex' ? 'compare its real part, as in `real(z) > 0`' : 'compare it, as in `p > 0.5`';
+  if (to.includes('flag')) return from === 'complex'
+    ? 'compare its real part, as in `real(z) > 0`'
+    : 'compare it, as in `p > 0.5`';
   if (to.includes('index')) return 'declare the input as `index(10)`, with the number of its values';
   if (from === 'flag') return 'write `to_real(…)`, or `if … then … else …`';
   return 'write `to_real(…)`';

@@ -24,7 +24,9 @@ export function operandsOf(expression: SpecExpression): readonly SpecExpression[
 }
 
 /** The first subexpression, in source order, for which `isWanted` holds. No recursion. */
-export function findInside(root: SpecExpression, isWanted: (each: SpecExpression) => boolean): SpecExpression | null {
+export function findInside(
+  root: SpecExpression, isWanted: (each: SpecExpression) => boolean,
+): SpecExpression | null {
   const pending: SpecExpression[] = [root];
   for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
     if (isWanted(top)) return top;
@@ -39,7 +41,9 @@ export function findInside(root: SpecExpression, isWanted: (each: SpecExpression
 
 /** The reading of the state's previous value inside an expression, or null. */
 export function readingOf(root: SpecExpression, state: string): SpecExpression | null {
-  return findInside(root, (each) => each.kind === 'reference' && each.target === 'previous' && each.name === state);
+  return findInside(
+    root, (each) => each.kind === 'reference' && each.target === 'previous' && each.name === state,
+  );
 }
 
 /**

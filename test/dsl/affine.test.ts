@@ -60,7 +60,11 @@ describe('affine form', () => {
       fc.constantFrom(...['u', 'a', 'b'].map((name) => ({ text: name, value: values.get(name)! }))),
       fc.tuple(tie('tree'), fc.constantFrom('+', '-', '*'), tie('tree')).map(([left, operator, right]) => ({
         text: `(${left.text} ${operator} ${right.text})`,
-        value: operator === '+' ? left.value + right.value : operator === '-' ? left.value - right.value : left.value * right.value,
+        value: operator === '+'
+          ? left.value + right.value
+          : operator === '-'
+          ? left.value - right.value
+          : left.value * right.value,
       })),
     ),
   })).tree;
@@ -71,10 +75,15 @@ describe('affine form', () => {
       fc.constant({ text: 'x', value: values.get('x')! }),
       free,
       fc.tuple(tie('tree'), fc.constantFrom('+', '-'), tie('tree')).map(([left, operator, right]) => ({
-        text: `(${left.text} ${operator} ${right.text})`, value: operator === '+' ? left.value + right.value : left.value - right.value,
+        text: `(${left.text} ${operator} ${right.text})`,
+        value: operator === '+' ? left.value + right.value : left.value - right.value,
       })),
-      fc.tuple(free, tie('tree')).map(([left, right]) => ({ text: `${left.text} * (${right.text})`, value: left.value * right.value })),
-      fc.tuple(tie('tree'), free).map(([left, right]) => ({ text: `(${left.text}) * ${right.text}`, value: left.value * right.value })),
+      fc.tuple(free, tie('tree')).map(([left, right]) => ({
+        text: `${left.text} * (${right.text})`, value: left.value * right.value,
+      })),
+      fc.tuple(tie('tree'), free).map(([left, right]) => ({
+        text: `(${left.text}) * ${right.text}`, value: left.value * right.value,
+      })),
       tie('tree').map((each) => ({ text: `(${each.text}) / b`, value: each.value / values.get('b')! })),
       tie('tree').map((each) => ({ text: `-(${each.text})`, value: -each.value })),
     ),
@@ -87,7 +96,9 @@ describe('affine form', () => {
         if (form === null) throw new Error(`refused: ${text}`);
         expect(show(form.coefficient) + show(form.drive)).not.toContain('previous');
         const found = evaluate(form.coefficient) * values.get('x')! + evaluate(form.drive);
-        expect(Math.abs(found - value)).toBeLessThanOrEqual(1e-9 * (1 + Math.abs(value) + Math.abs(found)) * 1e3);
+        expect(Math.abs(found - value)).toBeLessThanOrEqual(
+          1e-9 * (1 + Math.abs(value) + Math.abs(found)) * 1e3
+        );
       }),
       { seed: 20230612, numRuns: 300 },
     );

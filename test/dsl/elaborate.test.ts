@@ -63,7 +63,9 @@ describe('S4D', () => {
     expect(state.coefficient.variance).toEqual({ batch: false, time: false });
     expect(show(state.drive)).toBe('input:u');
     expect(state.discretization).toMatchObject({ rule: 'zoh', alpha: null, input: 'rule' });
-    expect(show(spec.outputs[0]!.value)).toBe('((2 * real(sum[N]((param:C * state:x)))) + (param:skip * input:u))');
+    expect(show(spec.outputs[0]!.value)).toBe(
+      '((2 * real(sum[N]((param:C * state:x)))) + (param:skip * input:u))'
+    );
     expect(spec.outputs[0]!.axes).toEqual(['D']);
   });
 });
@@ -84,7 +86,10 @@ describe('S6', () => {
 
 describe('axes', () => {
   it('copies, derives and overrides sizes', () => {
-    const spec = load('layer A(D = 4) { axis E = 2 * D, M = E, R = ceil(D / 3) input u[E, M, R] output y[R] = sum[E, M](u) }', [['D', 10]]);
+    const spec = load(
+      'layer A(D = 4) { axis E = 2 * D, M = E, R = ceil(D / 3) input u[E, M, R] output y[R] = sum[E, M](u) }',
+      [['D', 10]],
+    );
     expect(spec.axes.map((axis) => axis.size)).toEqual([10, 20, 20, 4]);
   });
 
@@ -100,16 +105,22 @@ describe('axes', () => {
   });
 
   it('renames', () => {
-    const spec = load('layer A(D = 4) { axis E = D input u[D] param w[E, D] output y[E] = sum[D](w * u) + rename(u, D, E) }');
+    const spec = load(
+      'layer A(D = 4) { axis E = D input u[D] param w[E, D] output y[E] = sum[D](w * u) + rename(u, D, E) }',
+    );
     expect(spec.outputs[0]!.value.axes).toEqual(['E']);
   });
 });
 
 describe('time and batch', () => {
   it('are inferred per value', () => {
-    const spec = load('layer A(K = 3) { input u[K], label: index(K) per sequence param w[K] output loss per sequence = -pick[K](log_softmax[K](mean[time](u * w)), label) }');
+    const spec = load(
+      'layer A(K = 3) { input u[K], label: index(K) per sequence param w[K] output loss per sequence = -pick[K](log_softmax[K](mean[time](u * w)), label) }',
+    );
     expect(spec.outputs[0]!.value.variance).toEqual({ batch: true, time: false });
-    expect(spec.inputs[1]).toMatchObject({ type: 'index', values: 3, variance: { batch: true, time: false } });
+    expect(spec.inputs[1]).toMatchObject({
+      type: 'index', values: 3, variance: { batch: true, time: false },
+    });
   });
 
   it('names delays after what they delay', () => {
@@ -138,7 +149,9 @@ describe('sugar', () => {
   });
 
   it('bidirectional is two states and their sum', () => {
-    const spec = load('layer A { input u state x { next x = 0.5 * x + u order bidirectional } output y = x }');
+    const spec = load(
+      'layer A { input u state x { next x = 0.5 * x + u order bidirectional } output y = x }'
+    );
     expect(stateOf(spec, 'x').order).toBe('forward');
     expect(stateOf(spec, 'x_reverse').order).toBe('reverse');
     expect(show(stateOf(spec, 'x_reverse').coefficient)).toBe('0.5');
@@ -150,7 +163,9 @@ describe('application', () => {
   const inner = 'layer Inner(D = 3, N = 2) { input u[D] param a[D, N] = 1 let v = a * u state x[D, N] { next x = 0.5 * x + v } output y[D] = sum[N](x) output z[D] = u }\n';
 
   it('puts what the layer declares under the name of the let', () => {
-    const spec = load(`${inner}layer Outer(E = 5) { input h[E] let b = Inner(u = 2 * h, N = 7) output o[E] = b.y + b.z }`);
+    const spec = load(
+      `${inner}layer Outer(E = 5) { input h[E] let b = Inner(u = 2 * h, N = 7) output o[E] = b.y + b.z }`,
+    );
     expect(spec.axes).toEqual([{ name: 'E', size: 5 }, { name: 'b.N', size: 7 }]);
     expect(spec.params.map((each) => [each.name, each.axes])).toEqual([['b.a', ['E', 'b.N']]]);
     expect(spec.body.map((each) => each.name)).toEqual(['b.u', 'b.v', 'b.x', 'b.y']);
@@ -160,28 +175,45 @@ describe('application', () => {
 
   it('binds axes of the caller, takes sizes by path and nests', () => {
     const middle = `${inner}layer Middle(D = 3) { input u[D] axis M = 4 let i = Inner(u, N = M) output y[D] = i.y + i.z }\n`;
-    const spec = load(`${middle}layer Outer(E = 5) { input h[E] let m = Middle(h) let n = Middle(m, D = E) output o[E] = n }`, [['m.M', 9]]);
+    const spec = load(
+      `${middle}layer Outer(E = 5) { input h[E] let m = Middle(h) let n = Middle(m, D = E) output o[E] = n }`,
+      [['m.M', 9]],
+    );
     expect(spec.axes).toEqual([{ name: 'E', size: 5 }, { name: 'm.M', size: 9 }, { name: 'n.M', size: 4 }]);
-    expect(spec.params.map((each) => [each.name, each.axes])).toEqual([['m.i.a', ['E', 'm.M']], ['n.i.a', ['E', 'n.M']]]);
+    expect(spec.params.map((each) => [each.name, each.axes])).toEqual(
+      [['m.i.a', ['E', 'm.M']], ['n.i.a', ['E', 'n.M']]],
+    );
     checkOrder(spec);
   });
 
   it('broadcasts an argument without the axes of the input', () => {
-    const spec = load(`${inner}layer Outer { input h let b = Inner(u = h) output o = sum[F](rename(b.y + b.z, G, F)) }`.replace('layer Outer {', 'layer Outer(G = 3) { axis F = G').replace('u = h', 'u = h, D = G'));
+    const spec = load(
+      `${inner}layer Outer { input h let b = Inner(u = h) output o = sum[F](rename(b.y + b.z, G, F)) }`.replace('layer Outer {', 'layer Outer(G = 3) { axis F = G').replace('u = h', 'u = h, D = G'),
+    );
     expect(letOf(spec, 'b.u')).toBe('(input:h + (0 * iota(G)))');
   });
 
   it('binds, sizes and checks derived axes', () => {
     const layers = 'layer Half(D = 4) { axis E = 2 * D axis K = 3 input u[D], g[E] param p[K] output y[D] = u * sum[E](g) * sum[K](p) }\n';
-    const spec = load(`${layers}layer Outer(A = 5) { axis B = 10 input h[A], v[B] let b = Half(h, v, K = 7) output o[A] = b }`);
+    const spec = load(
+      `${layers}layer Outer(A = 5) { axis B = 10 input h[A], v[B] let b = Half(h, v, K = 7) output o[A] = b }`,
+    );
     expect(spec.axes.map((axis) => [axis.name, axis.size])).toEqual([['A', 5], ['B', 10], ['b.K', 7]]);
-    const wrong = loadLayer({ name: 'a', text: `${layers}layer Outer(A = 5) { axis B = 9 input h[A], v[B] let b = Half(h, v) output o[A] = b }` }, null, { sizes: new Map() });
+    const wrong = loadLayer(
+      {
+        name: 'a',
+        text: `${layers}layer Outer(A = 5) { axis B = 9 input h[A], v[B] let b = Half(h, v) output o[A] = b }`,
+      },
+      null, { sizes: new Map() },
+    );
     expect(wrong.diagnostics.map((each) => each.code)).toEqual(['SSM2009']);
   });
 
   it('stops before a tree of applications grows without bound', () => {
     const layers = ['layer L0 { input u output y = u + 1 }'];
-    for (let depth = 1; depth < 30; depth++) layers.push(`layer L${depth} { input u let a = L${depth - 1}(u) let b = L${depth - 1}(a) output y = b }`);
+    for (let depth = 1; depth < 30; depth++) layers.push(
+      `layer L${depth} { input u let a = L${depth - 1}(u) let b = L${depth - 1}(a) output y = b }`
+    );
     const start = performance.now();
     const outcome = loadLayer({ name: 'a.ssm', text: layers.join('\n') }, null, { sizes: new Map() });
     expect(outcome.diagnostics.map((each) => each.code)).toContain('SSM1004');
@@ -191,11 +223,15 @@ describe('application', () => {
 
 describe('names of the host language', () => {
   it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueOf'])('%s is an ordinary name', (name) => {
-    const spec = load(`layer A(${name} = 2) { input u[${name}] let v_${name} = u output y[${name}] = v_${name} }`);
+    const spec = load(
+      `layer A(${name} = 2) { input u[${name}] let v_${name} = u output y[${name}] = v_${name} }`
+    );
     expect(spec.axes).toEqual([{ name, size: 2 }]);
     const other = load(`layer ${name} { input ${name} output y = ${name} }`);
     expect(show(other.outputs[0]!.value)).toBe(`input:${name}`);
-    const unknown = loadLayer({ name: 'a', text: `layer A { output y per sequence = ${name}(1) }` }, null, { sizes: new Map() });
+    const unknown = loadLayer(
+      { name: 'a', text: `layer A { output y per sequence = ${name}(1) }` }, null, { sizes: new Map() },
+    );
     expect(unknown.diagnostics.map((each) => each.code)).toEqual(['SSM2001']);
   });
 });

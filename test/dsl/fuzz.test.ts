@@ -27,7 +27,10 @@ function survives(text: string): boolean {
 
 type Mutation = { readonly at: number; readonly length: number; readonly word: number; readonly copy: number };
 
-const mutation = fc.record({ at: fc.double({ min: 0, max: 0.999, noNaN: true }), length: fc.nat(12), word: fc.nat(words.length - 1), copy: fc.nat(3) });
+const mutation = fc.record({
+  at: fc.double({ min: 0, max: 0.999, noNaN: true }), length: fc.nat(12), word: fc.nat(words.length - 1),
+  copy: fc.nat(3),
+});
 
 function mutate(text: string, changes: readonly Mutation[]): string {
   let current = text;
@@ -42,18 +45,30 @@ function mutate(text: string, changes: readonly Mutation[]): string {
 
 describe('fuzz', () => {
   it('random text', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => void survives(text)), { seed: 1, numRuns: 300 });
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => void survives(text)),
+      { seed: 1, numRuns: 300 },
+    );
   });
 
   it('random words', () => {
     const sentence = fc.array(fc.constantFrom(...words), { maxLength: 120 }).map((each) => each.join(' '));
-    fc.assert(fc.property(sentence, (text) => void survives(`layer A(D = 4, N = 2) { input u[D] param B[D, N] ${text} output y[D] = u }`)), { seed: 2, numRuns: 500 });
+    fc.assert(
+      fc.property(
+        sentence,
+        (text) => void survives(`layer A(D = 4, N = 2) { input u[D] param B[D, N] ${text} output y[D] = u }`),
+      ),
+      { seed: 2, numRuns: 500 },
+    );
   });
 
   it('mutated examples, of which some stay sound', () => {
     let sound = 0;
     const input = fc.tuple(fc.constantFrom(...examples), fc.array(mutation, { minLength: 1, maxLength: 4 }));
-    fc.assert(fc.property(input, ([text, changes]) => void (sound += survives(mutate(text, changes)) ? 1 : 0)), { seed: 3, numRuns: 1500 });
+    fc.assert(
+      fc.property(input, ([text, changes]) => void (sound += survives(mutate(text, changes)) ? 1 : 0)),
+      { seed: 3, numRuns: 1500 },
+    );
     expect(sound).toBeGreaterThan(10);
   });
 });

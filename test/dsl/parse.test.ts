@@ -67,9 +67,13 @@ describe('statements', () => {
     expect(diagnostics).toEqual([]);
     const [layer] = tree.layers;
     expect(layer!.axes.map((axis) => axis.name.text)).toEqual(['D', 'N']);
-    expect(layer!.items.map((item) => item.kind)).toEqual(['axis', 'input', 'input', 'param', 'param', 'let', 'assertion', 'state', 'output']);
+    expect(layer!.items.map((item) => item.kind)).toEqual(
+      ['axis', 'input', 'input', 'param', 'param', 'let', 'assertion', 'state', 'output'],
+    );
     const state = layer!.items[7]!;
-    expect(state.kind === 'state' && state.clauses.map((clause) => clause.kind)).toEqual(['discretize', 'order', 'derivative', 'reset', 'structure']);
+    expect(state.kind === 'state' && state.clauses.map((clause) => clause.kind)).toEqual(
+      ['discretize', 'order', 'derivative', 'reset', 'structure'],
+    );
     expect(read(text.replaceAll('}output', '};output').replaceAll('let', ';let')).diagnostics).toEqual([]);
   });
 
@@ -85,12 +89,16 @@ describe('statements', () => {
   });
 
   it('take the documentation before a layer, and no other comment', () => {
-    const { tree } = read('/// first\n/// Gu, Ré\nlayer A { /// inside\n output y = 1 }\n// plain\n/// second\nlayer B { output y = 1 }');
+    const { tree } = read(
+      '/// first\n/// Gu, Ré\nlayer A { /// inside\n output y = 1 }\n// plain\n/// second\nlayer B { output y = 1 }',
+    );
     expect(tree.layers.map((layer) => layer.documentation)).toEqual(['first\nGu, Ré', 'second']);
   });
 
   it('recover at the next statement, so that several mistakes show', () => {
-    const { tree, diagnostics } = read('layer A {\n  let a = 1 +\n  param 3\n  let c = sum[N(x)\n  state x { next = 1\n next x = 2 }\n  output y = 1\n}\nlayer B { output y = 1 }');
+    const { tree, diagnostics } = read(
+      'layer A {\n  let a = 1 +\n  param 3\n  let c = sum[N(x)\n  state x { next = 1\n next x = 2 }\n  output y = 1\n}\nlayer B { output y = 1 }'
+    );
     const lines = diagnostics.map((each) => `${each.code} ${each.primary!.span.start}`);
     expect(lines).toEqual(['SSM1001 26', 'SSM1001 32', 'SSM1001 49', 'SSM1001 70']);
     expect(tree.layers.map((layer) => layer.name.text)).toEqual(['A', 'B']);

@@ -2,7 +2,8 @@
 import type { SpecExpression } from '../../dsl/spec.ts';
 
 const symbols = {
-  add: '+', subtract: '-', multiply: '*', divide: '/', power: '^', less: '<', 'less-equal': '<=', equal: '==', 'not-equal': '!=', and: 'and', or: 'or',
+  add: '+', subtract: '-', multiply: '*', divide: '/', power: '^', less: '<', 'less-equal': '<=',
+  equal: '==', 'not-equal': '!=', and: 'and', or: 'or',
 } as const;
 
 export function show(node: SpecExpression): string {
