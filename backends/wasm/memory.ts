@@ -105,21 +105,20 @@ const scalarStores: Readonly<Record<StorageType, InstructionName>> = {
   f32: 'f32.store', f64: 'f64.store', i32: 'i32.store', u32: 'i32.store', f16: 'i32.store16', bf16: 'i32.store16', i8: 'i32.store8', u8: 'i32.store8',
 };
 
-const packings: Partial<Readonly<Record<StorageType, readonly InstructionName[]>>> = {
-  f16: ['i16x8.narrow_i32x4_u'], bf16: ['i16x8.narrow_i32x4_u'],
-  i8: ['i16x8.narrow_i32x4_s', 'i8x16.narrow_i16x8_s'], u8: ['i16x8.narrow_i32x4_s', 'i8x16.narrow_i16x8_u'],
-};
+/** The low `bytes` bytes of each of the four lanes, next to each other. */
+const lowBytes = (bytes: 1 | 2): number[] => Array.from({ length: 16 }, (_, at) => 4 * (Math.floor(at / bytes) % 4) + (at % bytes));
 
-/** Stores the low bytes of the vector on the stack (over its address); two equal halves come from narrowing. */
+/** Stores the low bytes of each lane of the vector on the stack (over its address). */
 function emitVectorStore(emitter: Emitter, storage: StorageType, width: number, place: { alignment: number; offset: number }): void {
-  for (const name of packings[storage] ?? []) {
+  const each = storageBytes[storage];
+  if (each === 1 || each === 2) {
     withTemporary(emitter, 'v128', (wide) => {
       emit(emitter, 'local.tee', wide);
       emit(emitter, 'local.get', wide);
-      emit(emitter, name);
+      emit(emitter, 'i8x16.shuffle', ...lowBytes(each));
     });
   }
-  const bytes = storageBytes[storage] * width;
+  const bytes = each * width;
   if (bytes === 16) return void emit(emitter, 'v128.store', place.alignment, place.offset);
   if (bytes !== 8 && bytes !== 4) throw new InternalError(`WASM has no store of ${width} ${storage}`);
   emit(emitter, bytes === 8 ? 'v128.store64_lane' : 'v128.store32_lane', place.alignment, place.offset, 0);

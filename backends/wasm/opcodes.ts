@@ -38,8 +38,8 @@ export type InstructionName =
   | 'f32x4.convert_i32x4_s' | 'f32x4.convert_i32x4_u' | 'v128.const i32x4' | 'v128.const f32x4'
   | 'i8x16.shuffle' | 'i32x4.splat' | 'f32x4.splat' | 'i32x4.extract_lane' | 'f32x4.extract_lane'
   | 'i32x4.replace_lane' | 'f32x4.replace_lane' | 'v128.not' | 'v128.and' | 'v128.andnot' | 'v128.or'
-  | 'v128.bitselect' | 'i8x16.narrow_i16x8_s' | 'i8x16.narrow_i16x8_u' | 'i16x8.narrow_i32x4_s'
-  | 'i16x8.narrow_i32x4_u' | 'i16x8.extend_low_i8x16_s' | 'i16x8.extend_low_i8x16_u'
+  | 'v128.bitselect' 
+  | 'i16x8.extend_low_i8x16_s' | 'i16x8.extend_low_i8x16_u'
   | 'i32x4.extend_low_i16x8_s' | 'i32x4.extend_low_i16x8_u' | 'f32x4.eq' | 'f32x4.ne' | 'f32x4.lt'
   | 'f32x4.le' | 'f32x4.abs' | 'f32x4.neg' | 'f32x4.sqrt' | 'f32x4.floor' | 'f32x4.add' | 'f32x4.sub'
   | 'f32x4.mul' | 'f32x4.div' | 'f32x4.min' | 'f32x4.max' | 'f32x4.pmin' | 'f32x4.pmax' | 'i32x4.eq'
@@ -105,8 +105,6 @@ const lanes = {
   'i32x4.extract_lane': simd(0x1b, 'lane'), 'f32x4.extract_lane': simd(0x1f, 'lane'),
   'i32x4.replace_lane': simd(0x1c, 'lane'), 'f32x4.replace_lane': simd(0x20, 'lane'),
   'v128.not': simd(0x4d), 'v128.and': simd(0x4e), 'v128.andnot': simd(0x4f), 'v128.or': simd(0x50), 'v128.bitselect': simd(0x52),
-  'i8x16.narrow_i16x8_s': simd(0x65), 'i8x16.narrow_i16x8_u': simd(0x66),
-  'i16x8.narrow_i32x4_s': simd(0x85), 'i16x8.narrow_i32x4_u': simd(0x86),
   'i16x8.extend_low_i8x16_s': simd(0x87), 'i16x8.extend_low_i8x16_u': simd(0x89),
   'i32x4.extend_low_i16x8_s': simd(0xa7), 'i32x4.extend_low_i16x8_u': simd(0xa9),
 } as const;
