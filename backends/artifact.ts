@@ -8,7 +8,8 @@ export type StorageName = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' 
 
 export type TargetName = 'wasm' | 'wgsl' | 'cuda';
 
-export type EntryPointName = 'forward' | 'forwardSaved' | 'backward' | 'step';
+/** `backward` takes cotangents of the outputs, `backwardFinal` of outputs and final states. */
+export type EntryPointName = 'forward' | 'forwardSaved' | 'backward' | 'backwardFinal' | 'step';
 
 export type ManifestTensor = {
   readonly name: string;

@@ -6,7 +6,7 @@
 import type { SizeExpression } from '../support/size.ts';
 import type { Kernel, StorageType } from './kernel/nodes.ts';
 
-export type EntryName = 'forward' | 'forwardSaved' | 'backward' | 'step';
+export type EntryName = 'forward' | 'forwardSaved' | 'backward' | 'backwardFinal' | 'step';
 
 export type TensorRole =
   | 'input' | 'param' | 'initial'

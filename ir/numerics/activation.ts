@@ -2,7 +2,17 @@
  * Activations and the error function, built on the exponentials and logarithms of this folder. All
  * take their exponential of -|x| or so, so that nothing overflows in between.
  */
-import { add, binary, divide, literal, multiply, select, subtract, unary, type KernelBuilder } from '../kernel/builder.ts';
+import {
+  add,
+  binary,
+  divide,
+  literal,
+  multiply,
+  select,
+  subtract,
+  unary,
+  type KernelBuilder,
+} from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import { expandDecay, expandExpm1 } from './exponential.ts';
 import { expandLog1p } from './logarithm.ts';

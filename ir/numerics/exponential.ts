@@ -3,18 +3,40 @@
  * terms of arithmetic, so that they keep their relative accuracy near zero, where a quotient of
  * rounded values would cancel (7e-2 relative error of (e^z - 1) / z at z = 1e-6 in f32).
  */
-import { add, binary, bitcast, convert, divide, multiply, select, subtract, unary, type KernelBuilder } from '../kernel/builder.ts';
+import {
+  add,
+  binary,
+  bitcast,
+  convert,
+  divide,
+  multiply,
+  select,
+  subtract,
+  unary,
+  type KernelBuilder,
+} from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
-import { atLeast, atMost, constant, constantOfBits, horner, integerConstant, integerType, powerOfTwo } from './polynomial.ts';
+import {
+  atLeast,
+  atMost,
+  constant,
+  constantOfBits,
+  horner,
+  integerConstant,
+  integerType,
+  powerOfTwo,
+} from './polynomial.ts';
 
 /** 2^f on |f| <= 1/2, relative error 3.0e-9. */
 const exp2Coefficients = [
-  1, 0.6931471824645996, 0.24022647738456726, 0.05550359562039375, 0.009618500247597694, 0.0013390976237133145,
-  0.00015328907466027886,
+  1, 0.6931471824645996, 0.24022647738456726, 0.05550359562039375, 0.009618500247597694,
+  0.0013390976237133145, 0.00015328907466027886,
 ];
 
 /** (e^r - 1 - r) / r^2 on |r| <= ln2 / 2, error 1.4e-8 of r. */
-const expm1Coefficients = [0.5, 0.1666654497385025, 0.04166640341281891, 0.008366401307284832, 0.001394064398482442];
+const expm1Coefficients = [
+  0.5, 0.1666654497385025, 0.04166640341281891, 0.008366401307284832, 0.001394064398482442,
+];
 
 /** 1.5 * 2^23: adding it leaves the nearest integer in the low bits of the sum. */
 const roundingShift = 12582912;
@@ -50,7 +72,10 @@ type ReducedExponential = {
 };
 
 function reduceExponential(builder: KernelBuilder, x: KernelExpression): ReducedExponential {
-  const count = builder.let('count', unary('floor', add(multiply(x, constant(Math.LOG2E, x)), constant(0.5, x))));
+  const count = builder.let(
+    'count',
+    unary('floor', add(multiply(x, constant(Math.LOG2E, x)), constant(0.5, x))),
+  );
   const high = subtract(x, multiply(count, constant(ln2High, x)));
   const r = builder.let('r', subtract(high, multiply(count, constant(ln2Low, x))));
   const rest = add(r, multiply(multiply(r, r), horner(r, expm1Coefficients)));
@@ -73,7 +98,10 @@ export function expandDecay(builder: KernelBuilder, x: KernelExpression): Kernel
 export function expandExpm1(builder: KernelBuilder, x: KernelExpression): KernelExpression {
   const bounded = builder.let('bounded', atMost(atLeast(x, -20), 89.5));
   const { count, rest } = reduceExponential(builder, bounded);
-  const halfScale = builder.let('scale', powerOfTwo(subtract(convert(count, integerType(x)), integerConstant(1, x)), x));
+  const halfScale = builder.let(
+    'scale',
+    powerOfTwo(subtract(convert(count, integerType(x)), integerConstant(1, x)), x),
+  );
   const value = add(multiply(halfScale, rest), subtract(halfScale, constant(0.5, x)));
   return select(binary('less', constant(88.8, x), x), constantOfBits(0x7f800000, x), add(value, value));
 }

@@ -6,7 +6,15 @@
 import { multiply, unary, type KernelBuilder } from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import {
-  expandErf, expandSoftplus, expandTanh, lowerGelu, lowerLogSigmoid, lowerRelu, lowerSigmoid, lowerSign, lowerSilu,
+  expandErf,
+  expandSoftplus,
+  expandTanh,
+  lowerGelu,
+  lowerLogSigmoid,
+  lowerRelu,
+  lowerSigmoid,
+  lowerSign,
+  lowerSilu,
 } from './activation.ts';
 import { expandDecay, expandExp2, expandExpm1, expandPhi1, lowerExponential } from './exponential.ts';
 import { expandLog1p, expandLog2, lowerLogarithm } from './logarithm.ts';
@@ -16,9 +24,28 @@ export { expandCosine, expandExp2, expandLog2, expandSine };
 
 /** Functions of one real operand that `lowerFunction` knows. */
 export type FunctionName =
-  | 'exp' | 'exp2' | 'log' | 'log2' | 'expm1' | 'log1p' | 'phi1' | 'decay'
-  | 'softplus' | 'sigmoid' | 'log-sigmoid' | 'silu' | 'relu' | 'gelu' | 'tanh' | 'erf'
-  | 'sine' | 'cosine' | 'square' | 'square-root' | 'absolute' | 'sign';
+  | 'exp'
+  | 'exp2'
+  | 'log'
+  | 'log2'
+  | 'expm1'
+  | 'log1p'
+  | 'phi1'
+  | 'decay'
+  | 'softplus'
+  | 'sigmoid'
+  | 'log-sigmoid'
+  | 'silu'
+  | 'relu'
+  | 'gelu'
+  | 'tanh'
+  | 'erf'
+  | 'sine'
+  | 'cosine'
+  | 'square'
+  | 'square-root'
+  | 'absolute'
+  | 'sign';
 
 /** Makes the value of a function from a bound operand; may bind intermediate values. */
 export type Expansion = (builder: KernelBuilder, x: KernelExpression) => KernelExpression;
@@ -50,6 +77,10 @@ export const functionTable: Readonly<Record<FunctionName, Expansion>> = {
 };
 
 /** The value of `name` at `x` (f32 scalar or vector); binds `x` and what is used twice in `builder`. */
-export function lowerFunction(builder: KernelBuilder, name: FunctionName, x: KernelExpression): KernelExpression {
+export function lowerFunction(
+  builder: KernelBuilder,
+  name: FunctionName,
+  x: KernelExpression,
+): KernelExpression {
   return functionTable[name](builder, builder.let('x', x));
 }

@@ -2,7 +2,18 @@
  * Logarithms: log2 as an expansion of the primitive, and log, log1p. The argument is split into
  * 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), so that k = 0 around 1 and nothing cancels there.
  */
-import { add, binary, bitcast, convert, divide, multiply, select, subtract, unary, type KernelBuilder } from '../kernel/builder.ts';
+import {
+  add,
+  binary,
+  bitcast,
+  convert,
+  divide,
+  multiply,
+  select,
+  subtract,
+  unary,
+  type KernelBuilder,
+} from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import { constant, constantOfBits, horner, integerConstant, integerType } from './polynomial.ts';
 
@@ -32,7 +43,10 @@ type SplitNumber = { readonly exponent: KernelExpression; readonly mantissa: Ker
 /** x = 2^exponent * mantissa, mantissa in [sqrt(1/2), sqrt(2)); x a positive normal number. */
 function splitNumber(builder: KernelBuilder, x: KernelExpression): SplitNumber {
   const bits = builder.let('bits', bitcast(x, integerType(x)));
-  const exponent = builder.let('exponent', binary('shift-right', subtract(bits, integerConstant(rootHalfBits, x)), integerConstant(23, x)));
+  const exponent = builder.let(
+    'exponent',
+    binary('shift-right', subtract(bits, integerConstant(rootHalfBits, x)), integerConstant(23, x)),
+  );
   const mantissaBits = subtract(bits, binary('shift-left', exponent, integerConstant(23, x)));
   return { exponent, mantissa: builder.let('mantissa', bitcast(mantissaBits, x.type)) };
 }
@@ -50,7 +64,11 @@ export function expandLog2(builder: KernelBuilder, x: KernelExpression): KernelE
   const low = add(multiply(f, constant(log2eLow, x)), multiply(square, q));
   const value = add(count, add(multiply(f, constant(1.4375, x)), low));
   const unbounded = select(binary('less', constantOfBits(0x7f7fffff, x), x), x, value);
-  const nonPositive = select(binary('equal', x, constant(0, x)), constantOfBits(0xff800000, x), constantOfBits(0x7fc00000, x));
+  const nonPositive = select(
+    binary('equal', x, constant(0, x)),
+    constantOfBits(0xff800000, x),
+    constantOfBits(0x7fc00000, x),
+  );
   const isPositive = binary('less', constant(0, x), x);
   const isNumber = binary('equal', x, x);
   return select(isNumber, select(isPositive, unbounded, nonPositive), x);
@@ -66,18 +84,29 @@ export function lowerLogarithm(_builder: KernelBuilder, x: KernelExpression): Ke
  * u = 1 + x (the form of the FreeBSD library).
  */
 export function expandLog1p(builder: KernelBuilder, x: KernelExpression): KernelExpression {
-  const isInside = binary('and', binary('less', constant(-1, x), x), binary('less', x, constantOfBits(0x7f7fffff, x)));
+  const isInside = binary(
+    'and',
+    binary('less', constant(-1, x), x),
+    binary('less', x, constantOfBits(0x7f7fffff, x)),
+  );
   const isRegular = builder.let('isRegular', isInside);
   const u = builder.let('u', select(isRegular, add(constant(1, x), x), constant(1, x)));
   const { exponent, mantissa } = splitNumber(builder, u);
   const isNear = builder.let('isNear', binary('equal', exponent, integerConstant(0, x)));
   const isLarge = binary('less', constant(1, x), x);
-  const lost = select(isLarge, subtract(constant(1, x), subtract(u, x)), subtract(x, subtract(u, constant(1, x))));
+  const lost = select(
+    isLarge,
+    subtract(constant(1, x), subtract(u, x)),
+    subtract(x, subtract(u, constant(1, x))),
+  );
   const correction = builder.let('correction', select(isNear, constant(0, x), divide(lost, u)));
   const f = builder.let('f', select(isNear, x, subtract(mantissa, constant(1, x))));
   const count = builder.let('count', convert(exponent, x.type));
   const square = builder.let('square', multiply(f, f));
-  const cubic = subtract(multiply(multiply(square, f), horner(f, log1pCoefficients)), multiply(constant(0.5, x), square));
+  const cubic = subtract(
+    multiply(multiply(square, f), horner(f, log1pCoefficients)),
+    multiply(constant(0.5, x), square),
+  );
   const low = add(cubic, add(correction, multiply(count, constant(ln2Low, x))));
   const value = add(multiply(count, constant(ln2High, x)), add(f, low));
   const outside = select(binary('less', constant(-1, x), x), x, unary('log2', add(constant(1, x), x)));

@@ -4,7 +4,16 @@
  * pi/2 in parts of 14, 14 and 24 bits, so the phase keeps 1e-8 of a turn up to |x| = 2^20. Larger
  * arguments (whose spacing exceeds 1/16) are taken as 0; infinities and NaN give NaN.
  */
-import { add, binary, convert, multiply, select, subtract, unary, type KernelBuilder } from '../kernel/builder.ts';
+import {
+  add,
+  binary,
+  convert,
+  multiply,
+  select,
+  subtract,
+  unary,
+  type KernelBuilder,
+} from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import { constant, horner, integerConstant, integerType } from './polynomial.ts';
 
@@ -35,8 +44,14 @@ function reduceAngle(builder: KernelBuilder, angle: KernelExpression): Reduced {
   const thousands = unary('floor', add(multiply(k, constant(1 / 1024, x)), constant(0.5, x)));
   const upper = builder.let('upper', multiply(thousands, constant(1024, x)));
   const lower = builder.let('lower', subtract(k, upper));
-  const first = subtract(subtract(x, multiply(upper, constant(halfPiHigh, x))), multiply(lower, constant(halfPiHigh, x)));
-  const second = subtract(subtract(first, multiply(upper, constant(halfPiMiddle, x))), multiply(lower, constant(halfPiMiddle, x)));
+  const first = subtract(
+    subtract(x, multiply(upper, constant(halfPiHigh, x))),
+    multiply(lower, constant(halfPiHigh, x)),
+  );
+  const second = subtract(
+    subtract(first, multiply(upper, constant(halfPiMiddle, x))),
+    multiply(lower, constant(halfPiMiddle, x)),
+  );
   const r = builder.let('r', subtract(second, multiply(k, constant(halfPiLow, x))));
   const square = builder.let('square', multiply(r, r));
   const sine = add(r, multiply(multiply(square, r), horner(square, sineCoefficients)));
@@ -45,9 +60,17 @@ function reduceAngle(builder: KernelBuilder, angle: KernelExpression): Reduced {
   return { sine, cosine, quadrant: builder.let('quadrant', convert(k, integerType(x))) };
 }
 
-function pickQuadrant(builder: KernelBuilder, parts: Reduced, quadrant: KernelExpression): KernelExpression {
+function pickQuadrant(
+  builder: KernelBuilder,
+  parts: Reduced,
+  quadrant: KernelExpression,
+): KernelExpression {
   const bit = (mask: number): KernelExpression =>
-    binary('not-equal', binary('bit-and', quadrant, integerConstant(mask, quadrant)), integerConstant(0, quadrant));
+    binary(
+      'not-equal',
+      binary('bit-and', quadrant, integerConstant(mask, quadrant)),
+      integerConstant(0, quadrant),
+    );
   const value = builder.let('value', select(bit(1), parts.cosine, parts.sine));
   return select(bit(2), unary('negate', value), value);
 }

@@ -57,6 +57,8 @@ class ScanFusion {
   readonly #operands: ValueId[] = [];
   readonly #parameters: TensorValue[] = [];
   readonly #absorbed = new Set<TensorInstruction>();
+  /** values that need the scan's results */
+  readonly #dependent = new Set<ValueId>();
 
   constructor(target: TensorFunction, at: number, ids: ValueIds) {
     this.#target = target;
@@ -84,7 +86,8 @@ class ScanFusion {
 
   /** Later instructions that can run once per token beside the recurrence, in order. */
   #findConsumers(): readonly TensorInstruction[] {
-    const dependent = new Set<ValueId>(this.#instruction.results.map((value) => value.id));
+    const dependent = this.#dependent;
+    this.#instruction.results.forEach((value) => dependent.add(value.id));
     const reachable = new Set<ValueId>();
     this.#op.yields.forEach((each, at) => {
       const result = required(this.#instruction.results[at], 'yield');
@@ -190,11 +193,7 @@ class ScanFusion {
   }
 
   #dependsOnScan(instruction: TensorInstruction): boolean {
-    if (instruction === this.#instruction) return true;
-    return operandsOf(instruction.op).some((id) => {
-      const definition = this.#definitions.get(id);
-      return definition !== undefined && this.#dependsOnScan(definition);
-    });
+    return instruction.results.some((value) => this.#dependent.has(value.id));
   }
 }
 

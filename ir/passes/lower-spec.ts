@@ -7,12 +7,12 @@
 import { invariant, required } from '../../support/invariant.ts';
 import type { DiscretizationSpec, ElementwiseFunction, LayerSpec, SpecBinaryOperator, SpecExpression, StateSpec, Variance } from '../../dsl/spec.ts';
 import { discretize, type DiscreteSystem } from '../discretization/discretization.ts';
-import { TensorBuilder, ValueIds, unionAxes } from '../tensor/builder.ts';
+import { TensorBuilder, unionAxes, type ValueIds } from '../tensor/builder.ts';
 import type { AffineScanOp, BinaryFunction, Coefficient, FunctionResult, TensorModule, TensorType, TensorValue, UnaryFunction, ValueId } from '../tensor/ops.ts';
 
-/** Module of one function, `forward`: outputs and final states. */
-export function lowerSpec(spec: LayerSpec): TensorModule {
-  return new SpecLowering(spec).run();
+/** Module of one function, `forward`: outputs and final states. `ids` numbers the module's values. */
+export function lowerSpec(spec: LayerSpec, ids: ValueIds): TensorModule {
+  return new SpecLowering(spec, ids).run();
 }
 
 const unaryFunctions: Partial<Record<ElementwiseFunction, UnaryFunction>> = {
@@ -34,9 +34,9 @@ class SpecLowering {
   readonly #states = new Map<string, { current: ValueId; previous: ValueId }>();
   readonly #results: FunctionResult[] = [];
 
-  constructor(spec: LayerSpec) {
+  constructor(spec: LayerSpec, ids: ValueIds) {
     this.#spec = spec;
-    this.#builder = new TensorBuilder(spec.axes, new ValueIds());
+    this.#builder = new TensorBuilder(spec.axes, ids);
   }
 
   run(): TensorModule {

@@ -1,0 +1,96 @@
+/**
+ * Reorders chains of products so that factors with fewer axes meet first: dt·(B·u) becomes
+ * (dt·u)·B, one product per channel instead of one per state; a constant joins what is fixed in time.
+ * Exact up to rounding (it changes the order of multiplications only).
+ */
+import { required } from '../../support/invariant.ts';
+import { unionAxes, type AxisTable, type ValueIds } from '../tensor/builder.ts';
+import type { AffineScanOp, TensorInstruction, TensorModule, TensorValue, ValueId } from '../tensor/ops.ts';
+import { definitionsOf, operandsOf, regionInputs, regionRoots } from '../tensor/walk.ts';
+import { eliminateDeadInFunction, trimRegion } from './eliminate-dead.ts';
+
+/** The module with regrouped products, in functions and regions. */
+export function reassociateProducts(module: TensorModule, ids: ValueIds): TensorModule {
+  const functions = module.functions.map((each) => {
+    const instructions = regroup(each.instructions, [], each.results.map((result) => result.value), module.axes, ids).map((instruction) =>
+      instruction.op.kind === 'affine-scan' ? { ...instruction, op: regroupRegion(instruction.op, module.axes, ids) } : instruction);
+    return eliminateDeadInFunction({ ...each, instructions });
+  });
+  return { ...module, functions };
+}
+
+function regroupRegion(op: AffineScanOp, axes: AxisTable, ids: ValueIds): AffineScanOp {
+  return trimRegion({ ...op, region: regroup(op.region, regionInputs(op), regionRoots(op), axes, ids) });
+}
+
+function regroup(
+  instructions: readonly TensorInstruction[],
+  inputs: readonly TensorValue[],
+  roots: readonly ValueId[],
+  axes: AxisTable,
+  ids: ValueIds,
+): readonly TensorInstruction[] {
+  const definitions = definitionsOf(instructions);
+  const values = new Map<ValueId, TensorValue>(inputs.map((value) => [value.id, value]));
+  for (const each of instructions) for (const value of each.results) values.set(value.id, value);
+  const uses = new Map<ValueId, number>();
+  const use = (id: ValueId): void => void uses.set(id, (uses.get(id) ?? 0) + 1);
+  for (const each of instructions) operandsOf(each.op).forEach(use);
+  roots.forEach(use);
+  const productOf = (id: ValueId): Extract<TensorInstruction['op'], { kind: 'binary' }> | null => {
+    const op = definitions.get(id)?.op;
+    return op?.kind === 'binary' && op.function === 'multiply' ? op : null;
+  };
+  const factorsOf = (id: ValueId, isRoot: boolean): readonly ValueId[] => {
+    const op = productOf(id);
+    if (op === null || (!isRoot && uses.get(id) !== 1)) return [id];
+    return [...factorsOf(op.left, false), ...factorsOf(op.right, false)];
+  };
+  const inner = new Set<ValueId>();
+  for (const each of instructions) {
+    for (const operand of operandsOf(each.op)) {
+      const isPart = each.op.kind === 'binary' && each.op.function === 'multiply' && productOf(operand) !== null && uses.get(operand) === 1;
+      if (isPart) inner.add(operand);
+    }
+  }
+  const axesOf = (id: ValueId): readonly string[] => required(values.get(id), `value %${id}`).type.axes;
+  const made: TensorInstruction[] = [];
+  const multiply = (left: ValueId, right: ValueId, result: TensorValue | null): ValueId => {
+    const type = { dtype: 'real', axes: unionAxes(axes, axesOf(left), axesOf(right)) } as const;
+    const value: TensorValue = result ?? { id: ids.mint(), name: 'product', type };
+    values.set(value.id, value);
+    made.push({ op: { kind: 'binary', function: 'multiply', left, right }, results: [value] });
+    return value.id;
+  };
+  for (const each of instructions) {
+    const [result] = each.results;
+    const factors = result !== undefined && !inner.has(result.id) && productOf(result.id) !== null ? factorsOf(result.id, true) : [];
+    if (result === undefined || factors.length < 3 || result.type.dtype !== 'real') {
+      made.push(each);
+      continue;
+    }
+    const ordered = orderFactors(factors, axesOf, axes);
+    const last = required(ordered.at(-1), 'factor');
+    const product = ordered.slice(1, -1).reduce((left, right) => multiply(left, right, null), required(ordered[0], 'factor'));
+    multiply(product, last, result);
+  }
+  return made;
+}
+
+/** Greedy: always multiply next what keeps the product's axes smallest. */
+function orderFactors(factors: readonly ValueId[], axesOf: (id: ValueId) => readonly string[], table: AxisTable): readonly ValueId[] {
+  const weight = (list: readonly string[]): number =>
+    list.reduce((sum, axis) => sum + (axis === 'time' ? 100 : axis === 'batch' ? 10 : Math.log2(1 + (table.find((each) => each.name === axis)?.size ?? 1))), 0);
+  const rest = [...factors].sort((left, right) => weight(axesOf(left)) - weight(axesOf(right)));
+  const ordered: ValueId[] = [];
+  let reached: readonly string[] = [];
+  while (rest.length > 0) {
+    const costs = rest.map((id) => weight(unionAxes(table, reached, axesOf(id))));
+    const at = costs.indexOf(Math.min(...costs));
+    const [next] = rest.splice(at, 1);
+    ordered.push(required(next, 'factor'));
+    reached = unionAxes(table, reached, axesOf(required(next, 'factor')));
+  }
+  return ordered;
+}
+

@@ -1,0 +1,260 @@
+/**
+ * Tensor IR function → plan: which values get memory, which launches make them, in which order.
+ * A scan, a contraction, a reduction and a scatter are launches; elementwise values between them are
+ * evaluated where they are used, unless that would repeat costly work, then they are launches too.
+ * Yields that a scan kernel cannot finish alone (sums over batch, over groups of channels, over
+ * splits of time) go through a partial tensor and a reduction.
+ */
+import { invariant, required } from '../../support/invariant.ts';
+import { ceilDivideSizes, type SizeExpression } from '../../support/size.ts';
+import type { Kernel, StorageType } from '../kernel/nodes.ts';
+import type { EntryName, Plan, PlanTensor, TensorRole } from '../plan.ts';
+import { emitLoopNest } from '../schedule/loop-nest.ts';
+import type { MemoryReference } from '../schedule/access.ts';
+import type { Machine, ScanSchedule } from '../schedule/parameters.ts';
+import { planRegion, type RegionPlan } from '../schedule/region-plan.ts';
+import { emitScan, partialAxes, type ScanLaunchContext } from '../schedule/scan.ts';
+import type { ScheduleDecision } from '../schedule/select-schedule.ts';
+import type { ValueIds } from '../tensor/builder.ts';
+import {
+  checkpointIntervalOf, isElementwise,
+  type AffineScanOp, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp, type TensorType, type ValueId,
+} from '../tensor/ops.ts';
+import { definitionsOf, operandsOf } from '../tensor/walk.ts';
+
+export type SplitKernelsOptions = {
+  readonly machine: Machine;
+  readonly choose: (plan: RegionPlan) => ScheduleDecision;
+  /** storage of tensors the caller sees, by role and subject */
+  readonly storage: (role: TensorRole, subject: string, dtype: TensorType['dtype']) => StorageType;
+  readonly onDecision: (subject: string, decision: ScheduleDecision) => void;
+};
+
+/** The plan of one entry point. */
+export function splitKernels(module: TensorModule, target: TensorFunction, ids: ValueIds, options: SplitKernelsOptions): Plan {
+  return new KernelSplit(module, target, ids, options).run();
+}
+
+class KernelSplit {
+  readonly #module: TensorModule;
+  readonly #target: TensorFunction;
+  readonly #ids: ValueIds;
+  readonly #options: SplitKernelsOptions;
+  readonly #definitions: Map<ValueId, TensorInstruction>;
+  readonly #types = new Map<ValueId, TensorType>();
+  readonly #names = new Map<ValueId, string>();
+  readonly #uses = new Map<ValueId, number>();
+  readonly #memory = new Map<ValueId, MemoryReference>();
+  readonly #tensors: PlanTensor[] = [];
+  readonly #kernels: Kernel[] = [];
+  readonly #pseudoExtents = new Map<string, SizeExpression>();
+  #scratch = 0;
+
+  constructor(module: TensorModule, target: TensorFunction, ids: ValueIds, options: SplitKernelsOptions) {
+    this.#module = module;
+    this.#target = target;
+    this.#ids = ids;
+    this.#options = options;
+    this.#definitions = new Map(definitionsOf(target.instructions));
+    for (const each of target.instructions) {
+      for (const value of each.results) {
+        this.#types.set(value.id, value.type);
+        this.#names.set(value.id, value.name);
+      }
+      for (const id of operandsOf(each.op)) this.#uses.set(id, (this.#uses.get(id) ?? 0) + 1);
+    }
+    for (const result of target.results) this.#uses.set(result.value, (this.#uses.get(result.value) ?? 0) + 1);
+  }
+
+  run(): Plan {
+    for (const each of this.#target.instructions) if (each.op.kind === 'argument') this.#argument(each, each.op);
+    const copies = this.#target.results.filter((result) => !this.#claimResult(result));
+    for (const each of this.#target.instructions) this.#launch(each);
+    for (const result of copies) this.#nest(result.value, this.#resultReference(result), this.#subjectName(result));
+    return { entry: this.#target.name as EntryName, tensors: this.#tensors, kernels: this.#kernels };
+  }
+
+  #typeOf(id: ValueId): TensorType {
+    return required(this.#types.get(id), `type of %${id}`);
+  }
+
+  #extent(axis: string): SizeExpression {
+    if (axis === 'batch' || axis === 'time') return axis === 'batch' ? 'batch' : 'length';
+    const interval = checkpointIntervalOf(axis);
+    if (interval !== null) return ceilDivideSizes('length', interval);
+    const pseudo = this.#pseudoExtents.get(axis);
+    if (pseudo !== undefined) return pseudo;
+    return required(this.#module.axes.find((each) => each.name === axis), `axis ${axis}`).size;
+  }
+
+  #tensor(name: string, role: TensorRole, subject: string | null, type: TensorType, isComplex: boolean): PlanTensor {
+    const known = this.#tensors.find((each) => each.name === name);
+    if (known !== undefined) return known;
+    const axes = isComplex ? [...type.axes, 'complex'] : type.axes;
+    const storage = this.#options.storage(role, subject ?? '', type.dtype);
+    const dims = axes.map((axis) => (axis === 'complex' ? 2 : this.#extent(axis)));
+    const tensor: PlanTensor = { name, role, subject, storage, axes, dims };
+    this.#tensors.push(tensor);
+    return tensor;
+  }
+
+  #argument(instruction: TensorInstruction, op: Extract<TensorOp, { kind: 'argument' }>): void {
+    const [value] = instruction.results;
+    invariant(value !== undefined, 'argument value');
+    const isPart = op.part !== 'whole';
+    const separate = op.role === 'saved' && isPart;
+    const name = argumentName(op.role, op.subject) + (separate ? `.${op.part}` : '');
+    const tensor = this.#tensor(name, op.role, op.subject, value.type, isPart && !separate);
+    this.#memory.set(value.id, { tensor, part: isPart && !separate ? (op.part === 're' ? 0 : 1) : null });
+  }
+
+  #subjectName(result: FunctionResult): string {
+    const names = { output: result.subject, final: `${result.subject}.final`, saved: `saved.${result.subject}`, gradient: `grad.${result.subject}` };
+    return names[result.role];
+  }
+
+  #resultReference(result: FunctionResult): MemoryReference {
+    const isPart = result.part !== 'whole';
+    const separate = result.role === 'saved' && isPart;
+    const name = this.#subjectName(result) + (separate ? `.${result.part}` : '');
+    const tensor = this.#tensor(name, result.role, result.subject, this.#typeOf(result.value), isPart && !separate);
+    return { tensor, part: isPart && !separate ? (result.part === 're' ? 0 : 1) : null };
+  }
+
+  /** Lets the launch that makes a value write the result tensor itself; false if it lies elsewhere already. */
+  #claimResult(result: FunctionResult): boolean {
+    const reference = this.#resultReference(result);
+    if (this.#memory.has(result.value)) return false;
+    this.#memory.set(result.value, reference);
+    return true;
+  }
+
+  #scratchFor(id: ValueId): MemoryReference {
+    const known = this.#memory.get(id);
+    if (known !== undefined) return known;
+    const name = `scratch.${this.#scratch++}.${required(this.#names.get(id), 'name')}`;
+    const made: MemoryReference = { tensor: this.#tensor(name, 'scratch', null, this.#typeOf(id), false), part: null };
+    this.#memory.set(id, made);
+    return made;
+  }
+
+  #launch(instruction: TensorInstruction): void {
+    const { op } = instruction;
+    if (op.kind === 'argument') return;
+    if (op.kind === 'affine-scan') {
+      this.#scan(instruction, op);
+      return;
+    }
+    for (const value of instruction.results) {
+      if (!this.#memory.has(value.id) && !this.#needsMemory(value.id, op)) continue;
+      this.#nest(value.id, this.#scratchFor(value.id), value.name);
+    }
+  }
+
+  #needsMemory(id: ValueId, op: TensorOp): boolean {
+    if (op.kind === 'reduce' || op.kind === 'contract' || op.kind === 'scatter-add') return true;
+    if ((this.#uses.get(id) ?? 0) === 0) return false;
+    const cost = this.#inlineCost(id);
+    const users = this.#target.instructions.filter((each) => operandsOf(each.op).includes(id));
+    return users.some((user) => {
+      switch (user.op.kind) {
+        case 'affine-scan':
+          return true;
+        case 'contract':
+        case 'scatter-add':
+          return cost > 1;
+        case 'delay':
+        case 'gather':
+        case 'reduce':
+          return cost > 6;
+        default:
+          return cost > 12 && users.length > 1;
+      }
+    });
+  }
+
+  /** Rough operations per element when evaluated in place. */
+  #inlineCost(id: ValueId): number {
+    if (this.#memory.has(id)) return 1;
+    const op = this.#definitions.get(id)?.op;
+    if (op === undefined || !(isElementwise(op) || op.kind === 'delay' || op.kind === 'gather' || op.kind === 'rename' || op.kind === 'last')) return 1;
+    if (op.kind === 'constant' || op.kind === 'length' || op.kind === 'iota') return 0;
+    const own = op.kind === 'analytic' ? 40 : op.kind === 'unary' && op.function !== 'negate' && op.function !== 'to-real' ? 10 : op.kind === 'broadcast' || op.kind === 'rename' ? 0 : 1;
+    return operandsOf(op).reduce((sum, each) => sum + this.#inlineCost(each), own);
+  }
+
+  #nest(root: ValueId, target: MemoryReference, name: string): void {
+    const { machine } = this.#options;
+    const axes = this.#typeOf(root).axes;
+    const isCpu = machine.maximumWorkgroup === 1;
+    const parameters = { kind: 'loop-nest', workgroupSize: isCpu ? 1 : Math.min(256, machine.maximumWorkgroup), vectorWidth: machine.vectorWidth } as const;
+    const kernel = emitLoopNest({
+      name: kernelName(name), notes: [`computes ${kernelName(name)} over ${axes.join(', ') || 'one element'}`], root, axes, target,
+      definitions: this.#definitions,
+      axesOf: (id) => this.#typeOf(id).axes,
+      names: (id) => required(this.#names.get(id), 'name'),
+      memory: (id) => this.#memory.get(id) ?? null,
+      extent: (axis) => this.#extent(axis),
+    }, parameters);
+    this.#kernels.push(kernel);
+  }
+
+  #scan(instruction: TensorInstruction, op: AffineScanOp): void {
+    const plan = planRegion(op, this.#module.axes);
+    const decision = this.#options.choose(plan);
+    this.#options.onDecision(`${this.#target.name}: ${op.state}`, decision);
+    for (const operand of operandsOf(op)) {
+      if (!this.#memory.has(operand)) this.#nest(operand, this.#scratchFor(operand), required(this.#names.get(operand), 'name'));
+    }
+    const context: ScanLaunchContext = {
+      name: `${kernelName(op.state)}_${this.#target.name === 'backward' || this.#target.name === 'backwardFinal' ? 'backward' : 'scan'}`,
+      memory: (id) => required(this.#memory.get(id), `memory of %${id}`),
+      machine: this.#options.machine,
+      scratch: (name, axes) => ({ tensor: this.#tensor(`scratch.${this.#scratch++}.${name}`, 'scratch', null, { dtype: 'real', axes }, false), part: null }),
+      declareAxis: (axis, size) => this.#declareAxis(axis, size),
+    };
+    const pending: { value: ValueId; reduceTo: ValueId; over: readonly string[] }[] = [];
+    const yields = op.yields.map((yielded, at) => {
+      const result = required(instruction.results[at], 'yield');
+      const shape = partialAxes(plan, decision.schedule, yielded, required(plan.types.get(yielded.value), 'type').axes, (axis, size) => this.#declareAxis(axis, size));
+      if (shape.over.length === 0) return { yielded, sumsTime: shape.sumsTime, sumsChannels: shape.sumsChannels, target: this.#scratchFor(result.id) };
+      const partial = this.#ids.mint();
+      this.#types.set(partial, { dtype: 'real', axes: shape.axes });
+      this.#names.set(partial, `${result.name}_partial`);
+      pending.push({ value: partial, reduceTo: result.id, over: shape.over });
+      return { yielded, sumsTime: shape.sumsTime, sumsChannels: shape.sumsChannels, target: this.#scratchFor(partial) };
+    });
+    const rest = instruction.results.slice(op.yields.length).map((value) => this.#scratchFor(value.id));
+    const parts = op.current.length;
+    const finals = op.emitsFinal ? rest.slice(0, parts) : null;
+    const checkpoints = op.checkpointInterval === null ? null : { interval: op.checkpointInterval, targets: rest.slice(op.emitsFinal ? parts : 0) };
+    this.#kernels.push(...emitScan(context, { plan, schedule: decision.schedule satisfies ScanSchedule, yields, finals, checkpoints }));
+    for (const each of pending) {
+      const result = required(instruction.results.find((value) => value.id === each.reduceTo), 'yield');
+      this.#definitions.set(each.reduceTo, { op: { kind: 'reduce', function: 'sum', over: each.over, operand: each.value }, results: [result] });
+      this.#nest(each.reduceTo, this.#scratchFor(each.reduceTo), result.name);
+    }
+  }
+
+  #declareAxis(axis: string, size: SizeExpression): string {
+    const known = [...this.#pseudoExtents].find(([name, extent]) => name.startsWith(axis) && JSON.stringify(extent) === JSON.stringify(size));
+    if (known !== undefined) return known[0];
+    const name = `${axis}${this.#pseudoExtents.size}`;
+    this.#pseudoExtents.set(name, size);
+    return name;
+  }
+}
+
+function argumentName(role: Extract<TensorOp, { kind: 'argument' }>['role'], subject: string): string {
+  const names = {
+    input: subject, param: subject, initial: `${subject}.initial`, saved: `saved.${subject}`,
+    'output-cotangent': `d.${subject}`, 'final-cotangent': `d.${subject}.final`,
+  };
+  return names[role];
+}
+
+/** Identifier stem of a kernel: letters, digits and underscores of the path. */
+function kernelName(path: string): string {
+  const stem = path.replace(/[^A-Za-z0-9]+/g, '_').replace(/^_+|_+$/g, '');
+  return /^[A-Za-z]/.test(stem) ? stem : `k_${stem}`;
+}
