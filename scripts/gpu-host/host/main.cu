@@ -98,7 +98,7 @@ bool judge(const Case& of, const TensorRow& tensor, const std::vector<char>& byt
   if (expected->second.size() != values.size()) fail(std::string("expected ") + tensor.name + " has another size");
   const Errors errors = compare(values, expected->second);
   ++verdict.compared;
-  verdict.worst = std::fmax(verdict.worst, errors.relative);
+  verdict.worst = std::fmax(verdict.worst, std::isfinite(errors.relative) ? errors.relative : 1e300);
   const bool good = errors.relative <= of.tolerance && errors.not_finite == 0 && same_bits;
   std::printf("    %-24s relative %.2e  largest %.2e of %.2e  not finite %zu  %s  %s\n", tensor.name, errors.relative,
               errors.largest, errors.scale, errors.not_finite, bits, good ? "ok" : "WRONG");
