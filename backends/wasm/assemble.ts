@@ -24,12 +24,19 @@ const scratch = 3;
 /** Longest register array that is kept in locals. */
 const longestLocalArray = 1024;
 
-export type AssembledFunction = WasmFunction & { readonly localNames: readonly string[]; readonly notes: readonly string[] };
+export type AssembledFunction = WasmFunction & {
+  readonly localNames: readonly string[];
+  readonly notes: readonly string[];
+};
 export type AssembledModule = WasmModule & { readonly functions: readonly AssembledFunction[] };
 
 function verifyForWasm(kernel: Kernel): void {
-  if (kernel.workgroupSize !== 1) throw new InternalError(`SSM5003: kernel ${kernel.name} has workgroups of ${kernel.workgroupSize}, WASM takes 1`);
-  if (kernel.shared.length > 0) throw new InternalError(`SSM5003: kernel ${kernel.name} has workgroup memory, which WASM lacks`);
+  if (kernel.workgroupSize !== 1)
+    throw new InternalError(
+      `SSM5003: kernel ${kernel.name} has workgroups of ${kernel.workgroupSize}, WASM takes 1`,
+    );
+  if (kernel.shared.length > 0)
+    throw new InternalError(`SSM5003: kernel ${kernel.name} has workgroup memory, which WASM lacks`);
 }
 
 function arraysOf(kernel: Kernel): readonly RegisterArray[] {
@@ -43,10 +50,12 @@ function arraysOf(kernel: Kernel): readonly RegisterArray[] {
 function arraysWithVaryingIndex(kernel: Kernel): ReadonlySet<ArrayId> {
   const varying = new Set<ArrayId>();
   visitExpressions(kernel.body, (expression) => {
-    if (expression.kind === 'element' && expression.index.kind !== 'literal') varying.add(expression.array.id);
+    if (expression.kind === 'element' && expression.index.kind !== 'literal')
+      varying.add(expression.array.id);
   });
   visitStatements(kernel.body, (statement) => {
-    if (statement.kind === 'set-element' && statement.index.kind !== 'literal') varying.add(statement.array.id);
+    if (statement.kind === 'set-element' && statement.index.kind !== 'literal')
+      varying.add(statement.array.id);
   });
   return varying;
 }
@@ -61,7 +70,8 @@ function placeArrays(emitter: Emitter, kernel: Kernel): number {
       bytes += Math.ceil((array.length * elementBytes(array.type)) / 16) * 16;
     } else {
       const first = emitter.locals.length;
-      for (let at = 0; at < array.length; at++) newLocal(emitter, `${array.name}_${at}`, valueTypeOf(array.type));
+      for (let at = 0; at < array.length; at++)
+        newLocal(emitter, `${array.name}_${at}`, valueTypeOf(array.type));
       emitter.arrays.set(array.id, { kind: 'locals', first });
     }
   }
@@ -96,31 +106,70 @@ function emitPrologue(emitter: Emitter, kernel: Kernel): void {
   }
 }
 
-type GridLocals = { readonly x: number; readonly y: number; readonly z: number; readonly gridX: number; readonly gridY: number };
+type GridLocals = {
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  readonly gridX: number;
+  readonly gridY: number;
+};
 
-const emitAll = (emitter: Emitter, instructions: readonly (readonly [InstructionName, ...number[]])[]): void =>
-  instructions.forEach(([name, ...values]) => emit(emitter, name, ...values));
+const emitAll = (
+  emitter: Emitter,
+  instructions: readonly (readonly [InstructionName, ...number[]])[],
+): void => instructions.forEach(([name, ...values]) => emit(emitter, name, ...values));
 
 /** x = group % gridX, y = group / gridX % gridY, z = the rest. */
 function emitFirstGroup(emitter: Emitter, { x, y, z, gridX, gridY }: GridLocals): void {
   emitArgument(emitter, 0, gridX);
   emitArgument(emitter, 1, gridY);
   emitAll(emitter, [
-    ['local.get', group], ['local.get', gridX], ['i32.rem_u'], ['local.set', x],
-    ['local.get', group], ['local.get', gridX], ['i32.div_u'], ['local.set', z],
-    ['local.get', z], ['local.get', gridY], ['i32.rem_u'], ['local.set', y],
-    ['local.get', z], ['local.get', gridY], ['i32.div_u'], ['local.set', z],
+    ['local.get', group],
+    ['local.get', gridX],
+    ['i32.rem_u'],
+    ['local.set', x],
+    ['local.get', group],
+    ['local.get', gridX],
+    ['i32.div_u'],
+    ['local.set', z],
+    ['local.get', z],
+    ['local.get', gridY],
+    ['i32.rem_u'],
+    ['local.set', y],
+    ['local.get', z],
+    ['local.get', gridY],
+    ['i32.div_u'],
+    ['local.set', z],
   ]);
 }
 
 /** The next workgroup in linear order, x fastest. */
 function emitNextGroup(emitter: Emitter, { x, y, z, gridX, gridY }: GridLocals): void {
-  const increment = (local: number): [InstructionName, ...number[]][] =>
-    [['local.get', local], ['i32.const', 1], ['i32.add'], ['local.tee', local]];
+  const increment = (local: number): [InstructionName, ...number[]][] => [
+    ['local.get', local],
+    ['i32.const', 1],
+    ['i32.add'],
+    ['local.tee', local],
+  ];
   emitAll(emitter, [
-    ...increment(x), ['local.get', gridX], ['i32.eq'], ['if'], ['i32.const', 0], ['local.set', x],
-    ...increment(y), ['local.get', gridY], ['i32.eq'], ['if'], ['i32.const', 0], ['local.set', y],
-    ['local.get', z], ['i32.const', 1], ['i32.add'], ['local.set', z], ['end'], ['end'],
+    ...increment(x),
+    ['local.get', gridX],
+    ['i32.eq'],
+    ['if'],
+    ['i32.const', 0],
+    ['local.set', x],
+    ...increment(y),
+    ['local.get', gridY],
+    ['i32.eq'],
+    ['if'],
+    ['i32.const', 0],
+    ['local.set', y],
+    ['local.get', z],
+    ['i32.const', 1],
+    ['i32.add'],
+    ['local.set', z],
+    ['end'],
+    ['end'],
   ]);
 }
 
@@ -128,7 +177,13 @@ function emitGroups(emitter: Emitter, kernel: Kernel): void {
   const used = builtinsOf(kernel);
   const needsPosition = used.has('workgroup-x') || used.has('workgroup-y') || used.has('workgroup-z');
   const named = (name: string): number => (needsPosition ? newLocal(emitter, name, 'i32') : 0);
-  const grid: GridLocals = { x: named('group_x'), y: named('group_y'), z: named('group_z'), gridX: named('grid_x'), gridY: named('grid_y') };
+  const grid: GridLocals = {
+    x: named('group_x'),
+    y: named('group_y'),
+    z: named('group_z'),
+    gridX: named('grid_x'),
+    gridY: named('grid_y'),
+  };
   emitter.builtins.set('workgroup-x', grid.x).set('workgroup-y', grid.y).set('workgroup-z', grid.z);
   emitAll(emitter, [['local.get', group], ['local.get', groupEnd], ['i32.lt_s'], ['if']]);
   if (needsPosition) emitFirstGroup(emitter, grid);
@@ -136,12 +191,22 @@ function emitGroups(emitter: Emitter, kernel: Kernel): void {
   emitStatements(emitter, kernel.body);
   if (needsPosition) emitNextGroup(emitter, grid);
   emitAll(emitter, [
-    ['local.get', group], ['i32.const', 1], ['i32.add'], ['local.tee', group], ['local.get', groupEnd], ['i32.lt_s'],
-    ['br_if', 0], ['end'], ['end'],
+    ['local.get', group],
+    ['i32.const', 1],
+    ['i32.add'],
+    ['local.tee', group],
+    ['local.get', groupEnd],
+    ['i32.lt_s'],
+    ['br_if', 0],
+    ['end'],
+    ['end'],
   ]);
 }
 
-function assembleKernel(kernel: Kernel): { readonly assembled: AssembledFunction; readonly scratchBytes: number } {
+function assembleKernel(kernel: Kernel): {
+  readonly assembled: AssembledFunction;
+  readonly scratchBytes: number;
+} {
   verifyForWasm(kernel);
   const emitter = createEmitter(scratch);
   for (const name of parameters) emitter.locals.push({ name, type: 'i32' });
@@ -150,8 +215,12 @@ function assembleKernel(kernel: Kernel): { readonly assembled: AssembledFunction
   emitGroups(emitter, kernel);
   const types: readonly ValueType[] = emitter.locals.map(({ type }) => type);
   const assembled: AssembledFunction = {
-    name: kernel.name, notes: kernel.notes, parameters: types.slice(0, parameters.length), locals: types.slice(parameters.length),
-    body: emitter.body, localNames: emitter.locals.map(({ name }) => name),
+    name: kernel.name,
+    notes: kernel.notes,
+    parameters: types.slice(0, parameters.length),
+    locals: types.slice(parameters.length),
+    body: emitter.body,
+    localNames: emitter.locals.map(({ name }) => name),
   };
   return { assembled, scratchBytes };
 }
@@ -160,5 +229,8 @@ function assembleKernel(kernel: Kernel): { readonly assembled: AssembledFunction
 export function assembleModule(kernels: readonly Kernel[]): AssembledModule {
   const parts = kernels.map(assembleKernel);
   const scratchBytes = parts.reduce((most, part) => Math.max(most, part.scratchBytes), 0);
-  return { functions: parts.map(({ assembled }) => assembled), constants: [{ name: 'scratchBytes', value: scratchBytes }] };
+  return {
+    functions: parts.map(({ assembled }) => assembled),
+    constants: [{ name: 'scratchBytes', value: scratchBytes }],
+  };
 }

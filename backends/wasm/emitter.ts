@@ -3,7 +3,15 @@
  * where the kernel's variables, buffers, uniforms and register arrays live.
  */
 import { required } from '../../support/invariant.ts';
-import type { ArrayId, BufferId, Builtin, ElementType, KernelType, UniformId, VariableId } from '../../ir/kernel/nodes.ts';
+import type {
+  ArrayId,
+  BufferId,
+  Builtin,
+  ElementType,
+  KernelType,
+  UniformId,
+  VariableId,
+} from '../../ir/kernel/nodes.ts';
 import type { Instruction, InstructionName, ValueType } from './opcodes.ts';
 
 /** A register array: a run of locals (all indices constant) or bytes of the scratch area. */
@@ -25,7 +33,13 @@ export type Emitter = {
   readonly scratch: number;
 };
 
-const scalarTypes: Readonly<Record<ElementType, ValueType>> = { f32: 'f32', f64: 'f64', i32: 'i32', u32: 'i32', bool: 'i32' };
+const scalarTypes: Readonly<Record<ElementType, ValueType>> = {
+  f32: 'f32',
+  f64: 'f64',
+  i32: 'i32',
+  u32: 'i32',
+  bool: 'i32',
+};
 
 /** The WebAssembly type that holds a value; vectors of two use the low half of a v128. */
 export function valueTypeOf(type: KernelType): ValueType {
@@ -34,8 +48,15 @@ export function valueTypeOf(type: KernelType): ValueType {
 
 export function createEmitter(scratch: number): Emitter {
   return {
-    body: [], locals: [], free: { i32: [], f32: [], f64: [], v128: [] },
-    variables: new Map(), bases: new Map(), uniforms: new Map(), builtins: new Map(), arrays: new Map(), scratch,
+    body: [],
+    locals: [],
+    free: { i32: [], f32: [], f64: [], v128: [] },
+    variables: new Map(),
+    bases: new Map(),
+    uniforms: new Map(),
+    builtins: new Map(),
+    arrays: new Map(),
+    scratch,
   };
 }
 
@@ -59,7 +80,10 @@ export function withTemporary(emitter: Emitter, type: ValueType, use: (local: nu
 }
 
 /** The local of a variable, made on first sight. */
-export function localOf(emitter: Emitter, variable: { readonly id: VariableId; readonly name: string; readonly type: KernelType }): number {
+export function localOf(
+  emitter: Emitter,
+  variable: { readonly id: VariableId; readonly name: string; readonly type: KernelType },
+): number {
   const known = emitter.variables.get(variable.id);
   if (known !== undefined) return known;
   const made = newLocal(emitter, variable.name, valueTypeOf(variable.type));

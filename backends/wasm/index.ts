@@ -13,9 +13,13 @@ export function emitWasm(plans: readonly Plan[], header: ManifestHeader): Artifa
   const module = assembleModule(raised.flatMap(({ kernels }) => kernels));
   return {
     manifest: {
-      schema: 'statefuse-manifest', version: 1, target: 'wasm', ...header,
+      schema: 'statefuse-manifest',
+      version: 1,
+      target: 'wasm',
+      ...header,
       entries: raised.map(({ plan, kernels }) => buildManifestEntry(plan, kernels)),
-      requiredLimits: {}, requiredFeatures: ['simd128', 'threads'],
+      requiredLimits: {},
+      requiredFeatures: ['simd128', 'threads'],
     },
     code: { kind: 'wasm', module: encodeModule(module), text: printWat(module) },
   };

@@ -4,7 +4,14 @@
  */
 import { InternalError } from '../../support/invariant.ts';
 import { binary, integer } from '../../ir/kernel/builder.ts';
-import { i32, withWidth, type KernelExpression, type KernelStatement, type KernelType, type StorageType } from '../../ir/kernel/nodes.ts';
+import {
+  i32,
+  withWidth,
+  type KernelExpression,
+  type KernelStatement,
+  type KernelType,
+  type StorageType,
+} from '../../ir/kernel/nodes.ts';
 import type { Expansion } from '../../ir/numerics/index.ts';
 import { emit, placeOf, valueTypeOf, withTemporary, type Emitter } from './emitter.ts';
 import { emitExpansion, emitExpression } from './expression.ts';
@@ -15,7 +22,16 @@ type Of<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { rea
 type StatementOf<Kind extends KernelStatement['kind']> = Extract<KernelStatement, { readonly kind: Kind }>;
 
 /** Bytes of one element in memory. */
-export const storageBytes: Readonly<Record<StorageType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };
+export const storageBytes: Readonly<Record<StorageType, number>> = {
+  f64: 8,
+  f32: 4,
+  i32: 4,
+  u32: 4,
+  f16: 2,
+  bf16: 2,
+  i8: 1,
+  u8: 1,
+};
 
 /**
  * Largest offset that goes into an instruction. An address is computed modulo 2^32, the offset is
@@ -65,19 +81,34 @@ function emitAddress(emitter: Emitter, base: number, index: KernelExpression, by
 }
 
 /** Instructions of a load: the one that reads, then those that widen. */
-const loads: Readonly<Record<StorageType, Partial<Readonly<Record<1 | 2 | 4, readonly InstructionName[]>>>>> = {
+const loads: Readonly<
+  Record<StorageType, Partial<Readonly<Record<1 | 2 | 4, readonly InstructionName[]>>>>
+> = {
   f32: { 1: ['f32.load'], 2: ['v128.load64_zero'], 4: ['v128.load'] },
   i32: { 1: ['i32.load'], 2: ['v128.load64_zero'], 4: ['v128.load'] },
   u32: { 1: ['i32.load'], 2: ['v128.load64_zero'], 4: ['v128.load'] },
   f64: { 1: ['f64.load'] },
   f16: { 1: ['i32.load16_u'], 2: ['v128.load32_zero', 'i32x4.extend_low_i16x8_u'], 4: ['v128.load16x4_u'] },
-  bf16: { 1: ['i32.load16_u'], 2: ['v128.load32_zero', 'i32x4.extend_low_i16x8_u'], 4: ['v128.load16x4_u'] },
-  i8: { 1: ['i32.load8_s'], 4: ['v128.load32_zero', 'i16x8.extend_low_i8x16_s', 'i32x4.extend_low_i16x8_s'] },
-  u8: { 1: ['i32.load8_u'], 4: ['v128.load32_zero', 'i16x8.extend_low_i8x16_u', 'i32x4.extend_low_i16x8_u'] },
+  bf16: {
+    1: ['i32.load16_u'],
+    2: ['v128.load32_zero', 'i32x4.extend_low_i16x8_u'],
+    4: ['v128.load16x4_u'],
+  },
+  i8: {
+    1: ['i32.load8_s'],
+    4: ['v128.load32_zero', 'i16x8.extend_low_i8x16_s', 'i32x4.extend_low_i16x8_s'],
+  },
+  u8: {
+    1: ['i32.load8_u'],
+    4: ['v128.load32_zero', 'i16x8.extend_low_i8x16_u', 'i32x4.extend_low_i16x8_u'],
+  },
 };
 
 const widenings: Partial<Readonly<Record<StorageType, Expansion>>> = { f16: widenHalf, bf16: widenBfloat };
-const narrowings: Partial<Readonly<Record<StorageType, Expansion>>> = { f16: narrowHalf, bf16: narrowBfloat };
+const narrowings: Partial<Readonly<Record<StorageType, Expansion>>> = {
+  f16: narrowHalf,
+  bf16: narrowBfloat,
+};
 
 /** log2 of the bytes that an instruction may assume its address to be a multiple of. */
 function alignmentOf(storage: StorageType, width: number, isAligned: boolean): number {
@@ -85,7 +116,11 @@ function alignmentOf(storage: StorageType, width: number, isAligned: boolean): n
 }
 
 /** A load; `broadcast` reads one f32 into all four lanes. */
-export function emitLoad(emitter: Emitter, { buffer, index, type, aligned }: Of<'load'>, form: 'plain' | 'broadcast'): void {
+export function emitLoad(
+  emitter: Emitter,
+  { buffer, index, type, aligned }: Of<'load'>,
+  form: 'plain' | 'broadcast',
+): void {
   const { storage } = buffer;
   const emitBits = (): void => {
     const base = placeOf(emitter.bases, buffer.id, `buffer ${buffer.name}`);
@@ -102,14 +137,27 @@ export function emitLoad(emitter: Emitter, { buffer, index, type, aligned }: Of<
 }
 
 const scalarStores: Readonly<Record<StorageType, InstructionName>> = {
-  f32: 'f32.store', f64: 'f64.store', i32: 'i32.store', u32: 'i32.store', f16: 'i32.store16', bf16: 'i32.store16', i8: 'i32.store8', u8: 'i32.store8',
+  f32: 'f32.store',
+  f64: 'f64.store',
+  i32: 'i32.store',
+  u32: 'i32.store',
+  f16: 'i32.store16',
+  bf16: 'i32.store16',
+  i8: 'i32.store8',
+  u8: 'i32.store8',
 };
 
 /** The low `bytes` bytes of each of the four lanes, next to each other. */
-const lowBytes = (bytes: 1 | 2): number[] => Array.from({ length: 16 }, (_, at) => 4 * (Math.floor(at / bytes) % 4) + (at % bytes));
+const lowBytes = (bytes: 1 | 2): number[] =>
+  Array.from({ length: 16 }, (_, at) => 4 * (Math.floor(at / bytes) % 4) + (at % bytes));
 
 /** Stores the low bytes of each lane of the vector on the stack (over its address). */
-function emitVectorStore(emitter: Emitter, storage: StorageType, width: number, place: { alignment: number; offset: number }): void {
+function emitVectorStore(
+  emitter: Emitter,
+  storage: StorageType,
+  width: number,
+  place: { alignment: number; offset: number },
+): void {
   const each = storageBytes[storage];
   if (each === 1 || each === 2) {
     withTemporary(emitter, 'v128', (wide) => {
@@ -156,7 +204,10 @@ export function emitElement(emitter: Emitter, { array, index }: Of<'element'>): 
 }
 
 /** Writes an element of a register array. */
-export function emitSetElement(emitter: Emitter, { array, index, value }: StatementOf<'set-element'>): void {
+export function emitSetElement(
+  emitter: Emitter,
+  { array, index, value }: StatementOf<'set-element'>,
+): void {
   const place = placeOf(emitter.arrays, array.id, `array ${array.name}`);
   if (place.kind === 'locals') {
     emitExpression(emitter, value);

@@ -52,17 +52,21 @@ const saturating = (code: number): Opcode => ({ prefix: 0xfc, code, immediate: '
 const simd = (code: number, immediate: Immediate = 'none'): Opcode => ({ prefix: 0xfd, code, immediate });
 
 const control = {
-  'block': plain(0x02, 'block'), 'loop': plain(0x03, 'block'), 'if': plain(0x04, 'block'), 'else': plain(0x05), 'end': plain(0x0b),
+  'block': plain(0x02, 'block'), 'loop': plain(0x03, 'block'), 'if': plain(0x04, 'block'),
+  'else': plain(0x05), 'end': plain(0x0b),
   'br': plain(0x0c, 'label'), 'br_if': plain(0x0d, 'label'), 'select': plain(0x1b),
   'local.get': plain(0x20, 'local'), 'local.set': plain(0x21, 'local'), 'local.tee': plain(0x22, 'local'),
 } as const;
 
 const memory = {
   'i32.load': plain(0x28, 'memory'), 'f32.load': plain(0x2a, 'memory'), 'f64.load': plain(0x2b, 'memory'),
-  'i32.load8_s': plain(0x2c, 'memory'), 'i32.load8_u': plain(0x2d, 'memory'), 'i32.load16_u': plain(0x2f, 'memory'),
-  'i32.store': plain(0x36, 'memory'), 'f32.store': plain(0x38, 'memory'), 'f64.store': plain(0x39, 'memory'),
+  'i32.load8_s': plain(0x2c, 'memory'), 'i32.load8_u': plain(0x2d, 'memory'),
+  'i32.load16_u': plain(0x2f, 'memory'),
+  'i32.store': plain(0x36, 'memory'), 'f32.store': plain(0x38, 'memory'), 'f64.store': plain(0x39,
+  'memory'),
   'i32.store8': plain(0x3a, 'memory'), 'i32.store16': plain(0x3b, 'memory'),
-  'v128.load': simd(0x00, 'memory'), 'v128.load16x4_u': simd(0x04, 'memory'), 'v128.load32_splat': simd(0x09, 'memory'),
+  'v128.load': simd(0x00, 'memory'), 'v128.load16x4_u': simd(0x04, 'memory'),
+  'v128.load32_splat': simd(0x09, 'memory'),
   'v128.store': simd(0x0b, 'memory'),
   'v128.store32_lane': simd(0x5a, 'memory-lane'), 'v128.store64_lane': simd(0x5b, 'memory-lane'),
   'v128.load32_zero': simd(0x5c, 'memory'), 'v128.load64_zero': simd(0x5d, 'memory'),
@@ -70,10 +74,13 @@ const memory = {
 
 const integers = {
   'i32.const': plain(0x41, 'i32'),
-  'i32.eqz': plain(0x45), 'i32.eq': plain(0x46), 'i32.ne': plain(0x47), 'i32.lt_s': plain(0x48), 'i32.lt_u': plain(0x49),
+  'i32.eqz': plain(0x45), 'i32.eq': plain(0x46), 'i32.ne': plain(0x47), 'i32.lt_s': plain(0x48),
+  'i32.lt_u': plain(0x49),
   'i32.le_s': plain(0x4c), 'i32.le_u': plain(0x4d), 'i32.ge_s': plain(0x4e),
-  'i32.add': plain(0x6a), 'i32.sub': plain(0x6b), 'i32.mul': plain(0x6c), 'i32.div_u': plain(0x6e), 'i32.rem_u': plain(0x70),
-  'i32.and': plain(0x71), 'i32.or': plain(0x72), 'i32.shl': plain(0x74), 'i32.shr_s': plain(0x75), 'i32.shr_u': plain(0x76),
+  'i32.add': plain(0x6a), 'i32.sub': plain(0x6b), 'i32.mul': plain(0x6c), 'i32.div_u': plain(0x6e),
+  'i32.rem_u': plain(0x70),
+  'i32.and': plain(0x71), 'i32.or': plain(0x72), 'i32.shl': plain(0x74), 'i32.shr_s': plain(0x75),
+  'i32.shr_u': plain(0x76),
 } as const;
 
 const floats = {
@@ -100,11 +107,13 @@ const conversions = {
 } as const;
 
 const lanes = {
-  'v128.const i32x4': simd(0x0c, 'i32x4'), 'v128.const f32x4': simd(0x0c, 'f32x4'), 'i8x16.shuffle': simd(0x0d, 'bytes16'),
+  'v128.const i32x4': simd(0x0c, 'i32x4'), 'v128.const f32x4': simd(0x0c, 'f32x4'),
+  'i8x16.shuffle': simd(0x0d, 'bytes16'),
   'i32x4.splat': simd(0x11), 'f32x4.splat': simd(0x13),
   'i32x4.extract_lane': simd(0x1b, 'lane'), 'f32x4.extract_lane': simd(0x1f, 'lane'),
   'i32x4.replace_lane': simd(0x1c, 'lane'), 'f32x4.replace_lane': simd(0x20, 'lane'),
-  'v128.not': simd(0x4d), 'v128.and': simd(0x4e), 'v128.andnot': simd(0x4f), 'v128.or': simd(0x50), 'v128.bitselect': simd(0x52),
+  'v128.not': simd(0x4d), 'v128.and': simd(0x4e), 'v128.andnot': simd(0x4f), 'v128.or': simd(0x50),
+  'v128.bitselect': simd(0x52),
   'i16x8.extend_low_i8x16_s': simd(0x87), 'i16x8.extend_low_i8x16_u': simd(0x89),
   'i32x4.extend_low_i16x8_s': simd(0xa7), 'i32x4.extend_low_i16x8_u': simd(0xa9),
 } as const;
@@ -119,7 +128,8 @@ const vectors = {
   'i32x4.abs': simd(0xa0), 'i32x4.neg': simd(0xa1),
   'i32x4.shl': simd(0xab), 'i32x4.shr_s': simd(0xac), 'i32x4.shr_u': simd(0xad),
   'i32x4.add': simd(0xae), 'i32x4.sub': simd(0xb1), 'i32x4.mul': simd(0xb5),
-  'i32x4.min_s': simd(0xb6), 'i32x4.min_u': simd(0xb7), 'i32x4.max_s': simd(0xb8), 'i32x4.max_u': simd(0xb9),
+  'i32x4.min_s': simd(0xb6), 'i32x4.min_u': simd(0xb7), 'i32x4.max_s': simd(0xb8),
+  'i32x4.max_u': simd(0xb9),
 } as const;
 
 /** All instructions by their name in the text format. */
@@ -135,4 +145,6 @@ export type Instruction =
 export type ValueType = 'i32' | 'f32' | 'f64' | 'v128';
 
 /** Binary codes of the value types. */
-export const valueTypeCodes: Readonly<Record<ValueType, number>> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+export const valueTypeCodes: Readonly<Record<ValueType, number>> = {
+  i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b,
+};

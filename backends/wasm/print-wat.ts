@@ -12,18 +12,36 @@ function floatText(value: number): string {
 /** One line of printable ASCII. */
 const plainText = (text: string): string => text.replace(/[^\x20-\x7e]/g, ' ');
 
-function immediateText(name: InstructionName, values: readonly number[], localNames: readonly string[]): string {
+function immediateText(
+  name: InstructionName,
+  values: readonly number[],
+  localNames: readonly string[],
+): string {
   const opcode: Opcode = opcodes[name];
   switch (opcode.immediate) {
-    case 'none': case 'block': return '';
-    case 'local': return ` $${localNames[values[0] ?? 0] ?? ''}`;
-    case 'f32': case 'f64': case 'f32x4': return ` ${values.map(floatText).join(' ')}`;
-    case 'i32': case 'i32x4': case 'label': case 'lane': case 'bytes16': return ` ${values.join(' ')}`;
-    case 'memory': case 'memory-lane': {
+    case 'none':
+    case 'block':
+      return '';
+    case 'local':
+      return ` $${localNames[values[0] ?? 0] ?? ''}`;
+    case 'f32':
+    case 'f64':
+    case 'f32x4':
+      return ` ${values.map(floatText).join(' ')}`;
+    case 'i32':
+    case 'i32x4':
+    case 'label':
+    case 'lane':
+    case 'bytes16':
+      return ` ${values.join(' ')}`;
+    case 'memory':
+    case 'memory-lane': {
       const [alignment = 0, offset = 0, ...lane] = values;
-      return `${offset > 0 ? ` offset=${offset}` : ''} align=${2 ** alignment}${lane.map((each) => ` ${each}`).join('')}`;
+      const place = offset > 0 ? ` offset=${offset}` : '';
+      return `${place} align=${2 ** alignment}${lane.map((each) => ` ${each}`).join('')}`;
     }
-    default: return opcode.immediate satisfies never;
+    default:
+      return opcode.immediate satisfies never;
   }
 }
 

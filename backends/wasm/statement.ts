@@ -15,12 +15,19 @@ function mayChange(expression: KernelExpression, body: readonly KernelStatement[
     if (statement.kind === 'assign') assigned.add(statement.variable.id);
   });
   const depends = (one: KernelExpression): boolean =>
-    one.kind === 'load' || one.kind === 'element' || (one.kind === 'variable' && assigned.has(one.variable.id)) ||
+    one.kind === 'load' ||
+    one.kind === 'element' ||
+    (one.kind === 'variable' && assigned.has(one.variable.id)) ||
     operandsOf(one).some(depends);
   return depends(expression);
 }
 
-function emitLoop(emitter: Emitter, { variable, start, step, body }: Of<'for'>, emitEnd: () => void, isEntered: boolean): void {
+function emitLoop(
+  emitter: Emitter,
+  { variable, start, step, body }: Of<'for'>,
+  emitEnd: () => void,
+  isEntered: boolean,
+): void {
   const counter = localOf(emitter, variable);
   const emitTest = (): void => {
     emit(emitter, 'local.get', counter);
@@ -49,7 +56,8 @@ function emitFor(emitter: Emitter, statement: Of<'for'>): void {
   const { start, end, body } = statement;
   const isEntered = start.kind === 'literal' && end.kind === 'literal' && start.value < end.value;
   const isCheap = end.kind === 'literal' || end.kind === 'uniform';
-  if (isCheap || mayChange(end, body)) return emitLoop(emitter, statement, () => emitExpression(emitter, end), isEntered);
+  if (isCheap || mayChange(end, body))
+    return emitLoop(emitter, statement, () => emitExpression(emitter, end), isEntered);
   withTemporary(emitter, 'i32', (bound) => {
     emitExpression(emitter, end);
     emit(emitter, 'local.set', bound);
@@ -75,12 +83,18 @@ function emitStatement(emitter: Emitter, statement: KernelStatement): void {
     case 'assign':
       emitExpression(emitter, statement.value);
       return void emit(emitter, 'local.set', localOf(emitter, statement.variable));
-    case 'array': return;
-    case 'set-element': return emitSetElement(emitter, statement);
-    case 'store': return emitStore(emitter, statement);
-    case 'for': return emitFor(emitter, statement);
-    case 'if': return emitIf(emitter, statement);
-    case 'comment': return void emitter.body.push({ kind: 'comment', text: statement.text });
+    case 'array':
+      return;
+    case 'set-element':
+      return emitSetElement(emitter, statement);
+    case 'store':
+      return emitStore(emitter, statement);
+    case 'for':
+      return emitFor(emitter, statement);
+    case 'if':
+      return emitIf(emitter, statement);
+    case 'comment':
+      return void emitter.body.push({ kind: 'comment', text: statement.text });
     case 'store-shared':
     case 'barrier':
       throw new InternalError(`WASM has no ${statement.kind}: workgroups have one invocation`);

@@ -9,11 +9,22 @@
  * that wakes late finds nothing left and holds nobody up.
  */
 export const controlWords = {
-  generation: 0, open: 1, active: 2, next: 3, total: 4, range: 5,
+  generation: 0,
+  open: 1,
+  active: 2,
+  next: 3,
+  total: 4,
+  range: 5,
   /** which module, where its bytes are, which of its exports */
-  module: 6, moduleAddress: 7, moduleBytes: 8, nameBytes: 9,
-  scratch: 10, scratchStride: 11,
-  failed: 12, stop: 13, ready: 14,
+  module: 6,
+  moduleAddress: 7,
+  moduleBytes: 8,
+  nameBytes: 9,
+  scratch: 10,
+  scratchStride: 11,
+  failed: 12,
+  stop: 13,
+  ready: 14,
   /** and one word per worker: the module it loaded last */
   loaded: 16,
 } as const;

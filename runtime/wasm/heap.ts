@@ -30,7 +30,8 @@ function joined(gaps: readonly Gap[]): Gap[] {
   const result: Gap[] = [];
   for (const gap of gaps) {
     const last = result.at(-1);
-    if (last !== undefined && last.address + last.bytes === gap.address) result[result.length - 1] = { address: last.address, bytes: last.bytes + gap.bytes };
+    if (last !== undefined && last.address + last.bytes === gap.address)
+      result[result.length - 1] = { address: last.address, bytes: last.bytes + gap.bytes };
     else result.push(gap);
   }
   return result;
@@ -46,7 +47,11 @@ export function createHeap({ start, maximumBytes, grow }: HeapOptions): Heap {
     const at = gaps.findIndex((gap) => gap.bytes >= bytes);
     const gap = gaps[at];
     if (gap === undefined) return null;
-    gaps.splice(at, 1, ...(gap.bytes > bytes ? [{ address: gap.address + bytes, bytes: gap.bytes - bytes }] : []));
+    gaps.splice(
+      at,
+      1,
+      ...(gap.bytes > bytes ? [{ address: gap.address + bytes, bytes: gap.bytes - bytes }] : []),
+    );
     return gap.address;
   };
   const extend = (bytes: number): number | null => {

@@ -20,7 +20,9 @@ export type WasmOptions = {
 };
 
 /** Tensors and modules of a device, for those who watch its memory. */
-export type WasmDevice = ExecutionDevice & { readonly memoryUse: () => { readonly bytes: number; readonly blocks: number } };
+export type WasmDevice = ExecutionDevice & {
+  readonly memoryUse: () => { readonly bytes: number; readonly blocks: number };
+};
 
 const pageBytes = 65_536;
 const defaultBytes = 2 ** 31;
@@ -28,33 +30,53 @@ const largestBytes = 2 ** 32 - 2 * pageBytes;
 const mostAutomaticWorkers = 15;
 
 async function findHost(): Promise<WorkerHost> {
-  const node = (globalThis as unknown as { readonly process?: { readonly versions?: { readonly node?: string } } }).process?.versions?.node;
+  const node = (
+    globalThis as unknown as { readonly process?: { readonly versions?: { readonly node?: string } } }
+  ).process?.versions?.node;
   const module = node === undefined ? await import('./workers-web.ts') : await import('./workers-node.ts');
   return module.workerHost;
 }
 
-function checkOptions({ workers = 'auto', maximumBytes = defaultBytes, checks = 'none' }: WasmOptions, processors: number): Required<WasmOptions> & { workers: number } {
+function checkOptions(
+  { workers = 'auto', maximumBytes = defaultBytes, checks = 'none' }: WasmOptions,
+  processors: number,
+): Required<WasmOptions> & { workers: number } {
   const count = workers === 'auto' ? Math.min(mostAutomaticWorkers, Math.max(0, processors - 1)) : workers;
   if (!Number.isInteger(count) || count < 0 || count > workerLimit) {
-    throw ssmError('SSM6004', `\`workers\` must be \`auto\` or an integer from 0 to ${workerLimit}, found ${String(workers)}`);
+    throw ssmError(
+      'SSM6004',
+      `\`workers\` must be \`auto\` or an integer from 0 to ${workerLimit}, found ${String(workers)}`,
+    );
   }
   if (!Number.isInteger(maximumBytes) || maximumBytes < 1 || maximumBytes > largestBytes) {
-    throw ssmError('SSM6004', `\`maximumBytes\` must be an integer from 1 to ${largestBytes}, found ${String(maximumBytes)}`);
+    throw ssmError(
+      'SSM6004',
+      `\`maximumBytes\` must be an integer from 1 to ${largestBytes}, found ${String(maximumBytes)}`,
+    );
   }
-  if (checks !== 'none' && checks !== 'canaries') throw ssmError('SSM6004', `\`checks\` must be \`none\` or \`canaries\`, found ${String(checks)}`);
+  if (checks !== 'none' && checks !== 'canaries')
+    throw ssmError('SSM6004', `\`checks\` must be \`none\` or \`canaries\`, found ${String(checks)}`);
   return { workers: count, maximumBytes, checks };
 }
 
 /** Shared memory with room for the budget (blocks are rounded up, so a little more). */
 function createMemory(maximumBytes: number): WasmMemory {
   if (findWebAssembly() === undefined || typeof SharedArrayBuffer === 'undefined') {
-    throw ssmError('SSM6002', 'this engine has no WebAssembly with shared memory', 'in a browser, serve the page with cross-origin isolation (COOP and COEP headers)');
+    throw ssmError(
+      'SSM6002',
+      'this engine has no WebAssembly with shared memory',
+      'in a browser, serve the page with cross-origin isolation (COOP and COEP headers)',
+    );
   }
   const maximum = Math.min(pageBytes, Math.ceil((heapStart + maximumBytes * 1.25) / pageBytes) + 1);
   try {
     return new (webAssembly().Memory)({ initial: 1, maximum, shared: true });
   } catch (error) {
-    throw ssmError('SSM6005', `no address space for ${maximum * pageBytes} B: ${String(error)}`, 'open the device with a smaller `maximumBytes`');
+    throw ssmError(
+      'SSM6005',
+      `no address space for ${maximum * pageBytes} B: ${String(error)}`,
+      'open the device with a smaller `maximumBytes`',
+    );
   }
 }
 
@@ -62,7 +84,8 @@ function kernelsOf(artifact: Artifact, instance: WasmInstance): ReadonlyMap<stri
   const kernels = new Map<string, KernelFunction>();
   for (const { kernel } of artifact.manifest.entries.flatMap((entry) => entry.dispatches)) {
     const exported = instance.exports[kernel];
-    if (typeof exported !== 'function') throw ssmError('SSM7002', `the module has no kernel \`${kernel}\``, 'compile the layer again');
+    if (typeof exported !== 'function')
+      throw ssmError('SSM7002', `the module has no kernel \`${kernel}\``, 'compile the layer again');
     kernels.set(kernel, exported as KernelFunction);
   }
   return kernels;
@@ -92,11 +115,23 @@ function publishModule(session: Session, id: number, code: Uint8Array, instance:
 async function prepareArtifact(session: Session, artifact: Artifact, id: number): Promise<PreparedLayer> {
   session.check();
   const { code } = artifact;
-  if (code.kind !== 'wasm') throw ssmError('SSM6004', `this device runs artifacts of the target \`wasm\`, found \`${artifact.manifest.target}\``);
-  const instance = await webAssembly().compile(code.module).then(
-    (module) => new (webAssembly().Instance)(module, { env: { memory: session.memory } }),
-    (error: unknown) => { throw ssmError('SSM6006', `the engine refused the module: ${String(error)}`, 'WebAssembly SIMD128 and threads are needed'); },
-  );
+  if (code.kind !== 'wasm')
+    throw ssmError(
+      'SSM6004',
+      `this device runs artifacts of the target \`wasm\`, found \`${artifact.manifest.target}\``,
+    );
+  const instance = await webAssembly()
+    .compile(code.module)
+    .then(
+      (module) => new (webAssembly().Instance)(module, { env: { memory: session.memory } }),
+      (error: unknown) => {
+        throw ssmError(
+          'SSM6006',
+          `the engine refused the module: ${String(error)}`,
+          'WebAssembly SIMD128 and threads are needed',
+        );
+      },
+    );
   session.check();
   const kernels = kernelsOf(artifact, instance);
   const module = publishModule(session, id, code.module, instance);
@@ -118,11 +153,18 @@ async function prepareArtifact(session: Session, artifact: Artifact, id: number)
   };
 }
 
-function makeTensor(session: Session, storage: StorageName, data: TensorData | number, label: string): DeviceTensor {
+function makeTensor(
+  session: Session,
+  storage: StorageName,
+  data: TensorData | number,
+  label: string,
+): DeviceTensor {
   session.check();
-  if (!isStorageName(storage)) throw ssmError('SSM6004', `\`storage\` must name a storage type, found ${String(storage)}`);
+  if (!isStorageName(storage))
+    throw ssmError('SSM6004', `\`storage\` must name a storage type, found ${String(storage)}`);
   if (typeof data === 'number') {
-    if (!Number.isSafeInteger(data) || data < 0) throw ssmError('SSM6004', `\`${label}\` needs a non-negative integer of elements, found ${data}`);
+    if (!Number.isSafeInteger(data) || data < 0)
+      throw ssmError('SSM6004', `\`${label}\` needs a non-negative integer of elements, found ${data}`);
     const zeros = createTensor(session, storage, data, label);
     session.bytes(zeros.address(), data * bytesPerElement(storage)).fill(0);
     return zeros;
@@ -138,7 +180,11 @@ function makeDevice(session: Session, pool: Pool, host: WorkerHost): WasmDevice 
   let modules = 0;
   let isOpen = true;
   return {
-    info: { target: 'wasm', name: host.name, details: { workers: pool.workers, threads: pool.workers + 1, simd: 'simd128' } },
+    info: {
+      target: 'wasm',
+      name: host.name,
+      details: { workers: pool.workers, threads: pool.workers + 1, simd: 'simd128' },
+    },
     memoryUse: () => ({ bytes: session.used(), blocks: session.blocks() }),
     createTensor: (storage, data, label) => makeTensor(session, storage, data, label),
     prepare: (artifact) => prepareArtifact(session, artifact, (modules += 1)),

@@ -4,7 +4,14 @@
  * independent and each is computed by one thread, so results do not depend on who computes what.
  */
 import { ssmError } from '../../support/diagnostic.ts';
-import { argumentAddress, argumentCapacity, controlBytes, controlWords, nameAddress, nameCapacity } from './control.ts';
+import {
+  argumentAddress,
+  argumentCapacity,
+  controlBytes,
+  controlWords,
+  nameAddress,
+  nameCapacity,
+} from './control.ts';
 import type { WasmMemory } from './webassembly.ts';
 
 export type WorkerHandle = { stop(): Promise<void> };
@@ -16,10 +23,21 @@ export type WorkerHost = {
 };
 
 /** A kernel's function in the calling thread's instance. */
-export type KernelFunction = (firstGroup: number, endGroup: number, argumentBlock: number, scratch: number) => void;
+export type KernelFunction = (
+  firstGroup: number,
+  endGroup: number,
+  argumentBlock: number,
+  scratch: number,
+) => void;
 
 /** A loaded module as the workers find it. */
-export type PoolModule = { readonly id: number; readonly address: number; readonly bytes: number; readonly scratch: number; readonly scratchStride: number };
+export type PoolModule = {
+  readonly id: number;
+  readonly address: number;
+  readonly bytes: number;
+  readonly scratch: number;
+  readonly scratchStride: number;
+};
 
 export type Job = {
   readonly module: PoolModule;
@@ -39,11 +57,16 @@ export type Pool = {
   stop(): Promise<void>;
 };
 
-/** Ranges per thread in one dispatch, for balance between threads of unequal speed. */
-const rangesPerThread = 8;
+/**
+ * Ranges per thread in one dispatch: for balance between threads of unequal speed, and because an
+ * engine swaps in its optimized code only when a function is called again.
+ */
+const rangesPerThread = 16;
+const rangesAlone = 64;
 const spinsBeforeWait = 20_000;
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, milliseconds));
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => void setTimeout(resolve, milliseconds));
 
 type Shared = { readonly memory: WasmMemory; readonly control: Int32Array; readonly workers: number };
 
@@ -61,14 +84,20 @@ function waitForWorkers(control: Int32Array): void {
   }
 }
 
-function publish({ memory, control, workers }: Shared, module: PoolModule, name: string, groups: number): number {
+function publish(
+  { memory, control, workers }: Shared,
+  module: PoolModule,
+  name: string,
+  groups: number,
+): number {
   Atomics.store(control, controlWords.open, 0);
   waitForWorkers(control);
   const encoded = new TextEncoder().encode(name);
   if (encoded.length > nameCapacity) throw ssmError('SSM9001', `kernel name of ${encoded.length} bytes`);
   new Uint8Array(memory.buffer).set(encoded, nameAddress);
   const range = Math.max(1, Math.ceil(groups / ((workers + 1) * rangesPerThread)));
-  const set = (word: keyof typeof controlWords, value: number): void => void Atomics.store(control, controlWords[word], value | 0);
+  const set = (word: keyof typeof controlWords, value: number): void =>
+    void Atomics.store(control, controlWords[word], value | 0);
   set('module', module.id);
   set('moduleAddress', module.address);
   set('moduleBytes', module.bytes);
@@ -102,27 +131,45 @@ function dispatchShared(shared: Shared, { module, name, kernel, groups }: Job): 
   Atomics.store(control, controlWords.open, 0);
   waitForWorkers(control);
   if (trap !== null || Atomics.load(control, controlWords.failed) === 1) {
-    throw ssmError('SSM9001', `kernel \`${name}\` stopped: ${trap === null ? 'in a worker' : String(trap)}`, 'report this with the layer\'s text');
+    throw ssmError(
+      'SSM9001',
+      `kernel \`${name}\` stopped: ${trap === null ? 'in a worker' : String(trap)}`,
+      "report this with the layer's text",
+    );
   }
 }
 
 function dispatchHere({ module, name, kernel, groups }: Job): void {
+  const range = Math.ceil(groups / rangesAlone);
   try {
-    kernel(0, groups, argumentAddress, module.scratch);
+    for (let first = 0; first < groups; first += range)
+      kernel(first, Math.min(first + range, groups), argumentAddress, module.scratch);
   } catch (error) {
-    throw ssmError('SSM9001', `kernel \`${name}\` stopped: ${String(error)}`, 'report this with the layer\'s text');
+    throw ssmError(
+      'SSM9001',
+      `kernel \`${name}\` stopped: ${String(error)}`,
+      "report this with the layer's text",
+    );
   }
 }
 
 async function startWorkers(shared: Shared, host: WorkerHost): Promise<readonly WorkerHandle[]> {
   let failure: string | null = null;
-  const handles = Array.from({ length: shared.workers }, (_, number) => host.start(shared.memory, number, (message) => { failure ??= message; }));
+  const handles = Array.from({ length: shared.workers }, (_, number) =>
+    host.start(shared.memory, number, (message) => {
+      failure ??= message;
+    }),
+  );
   const deadline = Date.now() + 20_000;
   while (Atomics.load(shared.control, controlWords.ready) < shared.workers) {
     await pause(1);
     if (failure === null && Date.now() < deadline) continue;
     await Promise.all(handles.map((each) => each.stop()));
-    throw ssmError('SSM6002', `worker threads do not start: ${failure ?? 'no answer within 20 s'}`, 'open the device with `workers: 0`');
+    throw ssmError(
+      'SSM6002',
+      `worker threads do not start: ${failure ?? 'no answer within 20 s'}`,
+      'open the device with `workers: 0`',
+    );
   }
   return handles;
 }
@@ -130,8 +177,15 @@ async function startWorkers(shared: Shared, host: WorkerHost): Promise<readonly 
 async function loadEverywhere(shared: Shared, module: PoolModule): Promise<void> {
   publish(shared, module, '', 0);
   const isLoaded = (): boolean =>
-    Array.from({ length: shared.workers }, (_, number) => Atomics.load(shared.control, controlWords.loaded + number)).every((id) => id === module.id);
-  for (let waited = 0; waited < 500 && !isLoaded() && Atomics.load(shared.control, controlWords.module) === module.id; waited++) await pause(1);
+    Array.from({ length: shared.workers }, (_, number) =>
+      Atomics.load(shared.control, controlWords.loaded + number),
+    ).every((id) => id === module.id);
+  for (
+    let waited = 0;
+    waited < 500 && !isLoaded() && Atomics.load(shared.control, controlWords.module) === module.id;
+    waited++
+  )
+    await pause(1);
 }
 
 /** Starts `workers` threads on the memory; throws SSM6002 when they do not start. */
@@ -142,7 +196,11 @@ export async function createPool(memory: WasmMemory, host: WorkerHost, workers: 
     workers,
     dispatch(job) {
       if (job.groups === 0) return;
-      if (job.words.length * 4 > argumentCapacity) throw ssmError('SSM5001', `kernel \`${job.name}\` has ${job.words.length} arguments; this device allows ${argumentCapacity / 4}`);
+      if (job.words.length * 4 > argumentCapacity)
+        throw ssmError(
+          'SSM5001',
+          `kernel \`${job.name}\` has ${job.words.length} arguments; this device allows ${argumentCapacity / 4}`,
+        );
       if (workers > 0) {
         Atomics.store(shared.control, controlWords.open, 0);
         waitForWorkers(shared.control);
@@ -151,7 +209,9 @@ export async function createPool(memory: WasmMemory, host: WorkerHost, workers: 
       if (workers === 0 || job.groups === 1) dispatchHere(job);
       else dispatchShared(shared, job);
     },
-    load: async (module) => { if (workers > 0) await loadEverywhere(shared, module); },
+    load: async (module) => {
+      if (workers > 0) await loadEverywhere(shared, module);
+    },
     async stop() {
       Atomics.store(shared.control, controlWords.stop, 1);
       Atomics.add(shared.control, controlWords.generation, 1);

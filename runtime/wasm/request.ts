@@ -53,33 +53,57 @@ function sizedTensors(entry: ManifestEntry, sizes: RunSizes): readonly SizedTens
   return entry.tensors.map((tensor) => {
     const length = tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), 1);
     if (length <= maximumElements) return { tensor, length };
-    throw ssmError('SSM5002', `\`${tensor.name}\` has ${length} elements; kernels index at most ${maximumElements}`, 'use a smaller batch');
+    throw ssmError(
+      'SSM5002',
+      `\`${tensor.name}\` has ${length} elements; kernels index at most ${maximumElements}`,
+      'use a smaller batch',
+    );
   });
 }
 
-function checkTensor(value: WasmTensor, { tensor, length }: SizedTensor, session: Session, name: string): WasmTensor {
+function checkTensor(
+  value: WasmTensor,
+  { tensor, length }: SizedTensor,
+  session: Session,
+  name: string,
+): WasmTensor {
   if (value.session !== session) throw ssmError('SSM6004', `\`${name}\` lives on another device`);
   value.address();
-  if (value.storage !== tensor.storage) throw ssmError('SSM6004', `\`${name}\` must be ${tensor.storage}, found ${value.storage}`);
-  if (value.length !== length) throw ssmError('SSM6004', `\`${name}\` needs ${length} numbers, found ${value.length}`);
+  if (value.storage !== tensor.storage)
+    throw ssmError('SSM6004', `\`${name}\` must be ${tensor.storage}, found ${value.storage}`);
+  if (value.length !== length)
+    throw ssmError('SSM6004', `\`${name}\` needs ${length} numbers, found ${value.length}`);
   return value;
 }
 
-function checkNames(names: Iterable<unknown>, allowed: readonly SizedTensor[], entry: string, where: string): void {
+function checkNames(
+  names: Iterable<unknown>,
+  allowed: readonly SizedTensor[],
+  entry: string,
+  where: string,
+): void {
   const known = new Set<unknown>(allowed.map((each) => each.tensor.name));
   for (const name of names) {
     if (known.has(name)) continue;
-    throw ssmError('SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
-      `it takes ${[...known].map((each) => `\`${String(each)}\``).join(', ')}`);
+    throw ssmError(
+      'SSM6004',
+      `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
+      `it takes ${[...known].map((each) => `\`${String(each)}\``).join(', ')}`,
+    );
   }
 }
 
-function checkGiven(request: RunRequest, inputs: readonly SizedTensor[], session: Session): Map<string, TensorData | WasmTensor> {
+function checkGiven(
+  request: RunRequest,
+  inputs: readonly SizedTensor[],
+  session: Session,
+): Map<string, TensorData | WasmTensor> {
   const given = new Map<string, TensorData | WasmTensor>();
   for (const sized of inputs) {
     const { name, storage } = sized.tensor;
     const value: unknown = request.tensors.get(name);
-    if (value === undefined) throw ssmError('SSM6004', `entry \`${request.entry}\` needs the tensor \`${name}\``);
+    if (value === undefined)
+      throw ssmError('SSM6004', `entry \`${request.entry}\` needs the tensor \`${name}\``);
     if (isWasmTensor(value)) {
       given.set(name, checkTensor(value, sized, session, `tensors.${name}`));
     } else {
@@ -91,7 +115,11 @@ function checkGiven(request: RunRequest, inputs: readonly SizedTensor[], session
 }
 
 /** Targets must be this device's tensors, each used once and not as an input. */
-function checkInto(request: RunRequest, results: readonly SizedTensor[], session: Session): Map<string, WasmTensor> {
+function checkInto(
+  request: RunRequest,
+  results: readonly SizedTensor[],
+  session: Session,
+): Map<string, WasmTensor> {
   const seen = new Set<unknown>(request.tensors.values());
   const into = new Map<string, WasmTensor>();
   for (const sized of results) {
@@ -99,7 +127,12 @@ function checkInto(request: RunRequest, results: readonly SizedTensor[], session
     const target: unknown = request.into?.get(name);
     if (target === undefined) continue;
     if (!isWasmTensor(target)) throw ssmError('SSM6004', `\`into.${name}\` is not a tensor of this device`);
-    if (seen.has(target)) throw ssmError('SSM6004', `\`into.${name}\` is also used for another tensor of the run`, 'write into a tensor of its own');
+    if (seen.has(target))
+      throw ssmError(
+        'SSM6004',
+        `\`into.${name}\` is also used for another tensor of the run`,
+        'write into a tensor of its own',
+      );
     seen.add(target);
     into.set(name, checkTensor(target, sized, session, `into.${name}`));
   }
@@ -109,15 +142,21 @@ function checkInto(request: RunRequest, results: readonly SizedTensor[], session
 /** Throws SSM6004, SSM6003 or SSM5002, or returns the request in checked form. */
 export function checkRequest(session: Session, manifest: Manifest, request: RunRequest): CheckedRequest {
   session.check();
-  if (typeof request !== 'object' || request === null) throw ssmError('SSM6004', 'a run needs a request object');
+  if (typeof request !== 'object' || request === null)
+    throw ssmError('SSM6004', 'a run needs a request object');
   const entry = manifest.entries.find((each) => each.name === request.entry);
   if (entry === undefined) {
-    throw ssmError('SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
-      `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`);
+    throw ssmError(
+      'SSM6004',
+      `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
+      `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`,
+    );
   }
   const sizes = checkSizes(request.sizes);
-  if (!(request.tensors instanceof Map)) throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
-  if (request.into !== undefined && !(request.into instanceof Map)) throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
+  if (!(request.tensors instanceof Map))
+    throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
+  if (request.into !== undefined && !(request.into instanceof Map))
+    throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
   const all = sizedTensors(entry, sizes);
   const byDirection = (direction: ReturnType<typeof directionOf>): readonly SizedTensor[] =>
     all.filter((each) => directionOf(each.tensor, entry.name) === direction);

@@ -36,10 +36,14 @@ function allocate(context: RunContext, request: CheckedRequest): Allocation {
   const temporary: number[] = [];
   const addresses = new Map<string, number>();
   const results = new Map<string, WasmTensor>();
-  const labelOf = ({ tensor }: SizedTensor): string => `${artifact.manifest.layer}/${request.entry.name}/${tensor.name}`;
+  const labelOf = ({ tensor }: SizedTensor): string =>
+    `${artifact.manifest.layer}/${request.entry.name}/${tensor.name}`;
   const release = (outcome: 'kept' | 'failed'): void => {
     temporary.forEach((address) => session.free(address));
-    if (outcome === 'failed') results.forEach((tensor, name) => { if (!request.into.has(name)) tensor[Symbol.dispose](); });
+    if (outcome === 'failed')
+      results.forEach((tensor, name) => {
+        if (!request.into.has(name)) tensor[Symbol.dispose]();
+      });
   };
   const block = (sized: SizedTensor): number => {
     const address = session.allocate(sized.length * bytesPerElement(sized.tensor.storage), labelOf(sized));
@@ -67,24 +71,48 @@ function allocate(context: RunContext, request: CheckedRequest): Allocation {
   return { addresses, results, release };
 }
 
-function argumentWords(dispatch: ManifestDispatch, sizes: RunSizes, grid: readonly number[], addresses: ReadonlyMap<string, number>): number[] {
+function argumentWords(
+  dispatch: ManifestDispatch,
+  sizes: RunSizes,
+  grid: readonly number[],
+  addresses: ReadonlyMap<string, number>,
+): number[] {
   const uniforms = dispatch.uniforms.map(({ name, value }) => {
     const size = evaluateSize(value, sizes);
-    if (size >= 2 ** 31) throw ssmError('SSM5002', `\`${name}\` is ${size}; kernels count to ${2 ** 31 - 1}`, 'use a smaller batch');
+    if (size >= 2 ** 31)
+      throw ssmError(
+        'SSM5002',
+        `\`${name}\` is ${size}; kernels count to ${2 ** 31 - 1}`,
+        'use a smaller batch',
+      );
     return size;
   });
-  const bases = dispatch.bindings.map(({ tensor }) => required(addresses.get(tensor), `address of ${tensor}`));
+  const bases = dispatch.bindings.map(({ tensor }) =>
+    required(addresses.get(tensor), `address of ${tensor}`),
+  );
   return [grid[0] ?? 1, grid[1] ?? 1, ...bases, ...uniforms].map((word) => word | 0);
 }
 
-function dispatchKernel(context: RunContext, dispatch: ManifestDispatch, sizes: RunSizes, addresses: ReadonlyMap<string, number>): void {
+function dispatchKernel(
+  context: RunContext,
+  dispatch: ManifestDispatch,
+  sizes: RunSizes,
+  addresses: ReadonlyMap<string, number>,
+): void {
   const grid = dispatch.grid.map((size) => evaluateSize(size, sizes));
   const groups = grid.reduce((product, each) => product * each, 1);
   if (groups > largestGroupCount) {
-    throw ssmError('SSM5002', `kernel \`${dispatch.kernel}\` has ${groups} workgroups; this device runs at most ${largestGroupCount}`, 'use a smaller batch');
+    throw ssmError(
+      'SSM5002',
+      `kernel \`${dispatch.kernel}\` has ${groups} workgroups; this device runs at most ${largestGroupCount}`,
+      'use a smaller batch',
+    );
   }
   context.session.pool.dispatch({
-    module: context.module, name: dispatch.kernel, groups, words: argumentWords(dispatch, sizes, grid, addresses),
+    module: context.module,
+    name: dispatch.kernel,
+    groups,
+    words: argumentWords(dispatch, sizes, grid, addresses),
     kernel: required(context.kernels.get(dispatch.kernel), `kernel ${dispatch.kernel}`),
   });
 }
@@ -93,7 +121,10 @@ function dispatchKernel(context: RunContext, dispatch: ManifestDispatch, sizes: 
 function sourceOfEmpty(result: ManifestTensor, request: CheckedRequest): string | null {
   if (result.role !== 'final' && result.role !== 'gradient') return null;
   const role = result.role === 'final' ? 'initial' : 'final-cotangent';
-  return request.inputs.find(({ tensor }) => tensor.role === role && tensor.subject === result.subject)?.tensor.name ?? null;
+  return (
+    request.inputs.find(({ tensor }) => tensor.role === role && tensor.subject === result.subject)?.tensor
+      .name ?? null
+  );
 }
 
 /**
@@ -115,9 +146,15 @@ function checkAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw signal.reason;
 }
 
-async function runKernels(context: RunContext, request: CheckedRequest, allocation: Allocation, signal: AbortSignal | undefined): Promise<void> {
+async function runKernels(
+  context: RunContext,
+  request: CheckedRequest,
+  allocation: Allocation,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { session } = context;
-  if (request.sizes.batch === 0 || request.sizes.length === 0) return fillEmptyRun(session, request, allocation);
+  if (request.sizes.batch === 0 || request.sizes.length === 0)
+    return fillEmptyRun(session, request, allocation);
   let turn = performance.now();
   for (const dispatch of request.entry.dispatches) {
     dispatchKernel(context, dispatch, request.sizes, allocation.addresses);
@@ -141,7 +178,10 @@ export async function runEntry(context: RunContext, request: RunRequest): Promis
     await runKernels(context, checked, allocation, request.signal);
     session.checkCanaries();
     outcome = 'kept';
-    return { tensors: allocation.results, timing: { milliseconds: performance.now() - start, source: 'wall-clock' } };
+    return {
+      tensors: allocation.results,
+      timing: { milliseconds: performance.now() - start, source: 'wall-clock' },
+    };
   } finally {
     allocation.release(outcome);
   }

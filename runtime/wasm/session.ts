@@ -28,7 +28,12 @@ export type Session = {
   readonly blocks: () => number;
 };
 
-export type SessionOptions = { readonly memory: WasmMemory; readonly pool: Pool; readonly maximumBytes: number; readonly checks: Checks };
+export type SessionOptions = {
+  readonly memory: WasmMemory;
+  readonly pool: Pool;
+  readonly maximumBytes: number;
+  readonly checks: Checks;
+};
 
 const pageBytes = 65_536;
 /** A NaN that no computation makes. */
@@ -53,7 +58,11 @@ function growTo(memory: WasmMemory, end: number): boolean {
 
 /** `1.5 MiB`, for messages. */
 function bytesForPeople(bytes: number): string {
-  return bytes < 1024 ? `${bytes} B` : bytes < 2 ** 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return bytes < 1024
+    ? `${bytes} B`
+    : bytes < 2 ** 20
+      ? `${(bytes / 1024).toFixed(1)} KiB`
+      : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 type Guarded = Pick<Session, 'allocate' | 'free' | 'checkCanaries'>;
@@ -69,7 +78,8 @@ function guardBlocks(plain: Pick<Session, 'allocate' | 'free' | 'bytes'>): Guard
   const checkBlock = (address: number, bytes: number): void => {
     const before = words(address - canaryBytes, canaryBytes);
     const after = words(address + paddedOf(bytes), canaryBytes);
-    if ([...before, ...after].some((word) => word !== canary)) throw new InternalError(`a kernel wrote outside of the block of ${bytes} B at ${address}`);
+    if ([...before, ...after].some((word) => word !== canary))
+      throw new InternalError(`a kernel wrote outside of the block of ${bytes} B at ${address}`);
   };
   return {
     allocate(bytes, label) {
@@ -92,8 +102,12 @@ function allocateOf(heap: Heap, maximumBytes: number): Session['allocate'] {
   return (bytes, label) => {
     const address = heap.allocate(bytes);
     if (address !== null) return address;
-    throw ssmError('SSM6005', `\`${label}\` needs ${bytesForPeople(bytes)}, but ${bytesForPeople(heap.used())} of ${bytesForPeople(maximumBytes)} are in use`,
-      'dispose tensors, use a smaller batch, or open the device with a larger `maximumBytes`');
+    throw ssmError(
+      'SSM6005',
+      `\`${label}\` needs ${bytesForPeople(bytes)}, but ` +
+        `${bytesForPeople(heap.used())} of ${bytesForPeople(maximumBytes)} are in use`,
+      'dispose tensors, use a smaller batch, or open the device with a larger `maximumBytes`',
+    );
   };
 }
 
@@ -106,9 +120,15 @@ export function createSession({ memory, pool, maximumBytes, checks }: SessionOpt
     free: (address: number): void => heap.free(address),
     bytes: (address: number, length: number): Uint8Array => new Uint8Array(memory.buffer, address, length),
   };
-  const guarded: Guarded = checks === 'canaries' ? guardBlocks(plain) : { ...plain, checkCanaries: () => {} };
+  const guarded: Guarded =
+    checks === 'canaries' ? guardBlocks(plain) : { ...plain, checkCanaries: () => {} };
   return {
-    memory, pool, bytes: plain.bytes, ...guarded, used: heap.used, blocks: heap.blocks,
+    memory,
+    pool,
+    bytes: plain.bytes,
+    ...guarded,
+    used: heap.used,
+    blocks: heap.blocks,
     check() {
       if (!isOpen) throw ssmError('SSM6003', 'the device was used after dispose');
     },

@@ -21,11 +21,18 @@ export function isWasmTensor(value: unknown): value is WasmTensor {
 
 /** Copies host numbers into a block. */
 export function copyIn(session: Session, address: number, data: TensorData): void {
-  session.bytes(address, data.byteLength).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  session
+    .bytes(address, data.byteLength)
+    .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
 /** A tensor whose numbers are not set yet. */
-export function createTensor(session: Session, storage: StorageName, length: number, label: string): WasmTensor {
+export function createTensor(
+  session: Session,
+  storage: StorageName,
+  length: number,
+  label: string,
+): WasmTensor {
   session.check();
   const bytes = length * bytesPerElement(storage);
   let held: number | null = session.allocate(bytes, label);
@@ -35,7 +42,11 @@ export function createTensor(session: Session, storage: StorageName, length: num
     return held;
   };
   const tensor: WasmTensor = {
-    session, storage, length, label, address,
+    session,
+    storage,
+    length,
+    label,
+    address,
     async read(): Promise<TensorData> {
       const copy = session.bytes(address(), bytes).slice();
       return viewOf(storage, copy.buffer as ArrayBuffer, length);

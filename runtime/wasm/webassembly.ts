@@ -15,7 +15,10 @@ export type WasmInstance = { readonly exports: Readonly<Record<string, unknown>>
 
 export type WasmApi = {
   readonly Memory: new (options: { initial: number; maximum: number; shared: true }) => WasmMemory;
-  readonly Instance: new (module: WasmModuleObject, imports: { env: { memory: WasmMemory } }) => WasmInstance;
+  readonly Instance: new (
+    module: WasmModuleObject,
+    imports: { env: { memory: WasmMemory } },
+  ) => WasmInstance;
   compile(bytes: Uint8Array): Promise<WasmModuleObject>;
   validate(bytes: Uint8Array): boolean;
 };

@@ -13,4 +13,8 @@ function start(memory: WasmMemory, number: number, failed: (message: string) => 
 }
 
 /** How Node starts workers. */
-export const workerHost: WorkerHost = { processors: availableParallelism(), name: `Node ${process.version}`, start };
+export const workerHost: WorkerHost = {
+  processors: availableParallelism(),
+  name: `Node ${process.version}`,
+  start,
+};

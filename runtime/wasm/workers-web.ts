@@ -3,7 +3,11 @@ import type { WorkerHandle, WorkerHost } from './pool.ts';
 import type { WasmMemory } from './webassembly.ts';
 import { webWorkerSource } from './worker-source.ts';
 
-type WebWorker = { postMessage(message: object): void; terminate(): void; onerror: ((event: { readonly message?: string }) => void) | null };
+type WebWorker = {
+  postMessage(message: object): void;
+  terminate(): void;
+  onerror: ((event: { readonly message?: string }) => void) | null;
+};
 
 type WebGlobals = {
   readonly Worker: new (url: string) => WebWorker;
@@ -28,5 +32,7 @@ function start(memory: WasmMemory, number: number, failed: (message: string) => 
 
 /** How a browser starts workers. */
 export const workerHost: WorkerHost = {
-  processors: (globalThis as unknown as WebGlobals).navigator?.hardwareConcurrency ?? 1, name: 'browser', start,
+  processors: (globalThis as unknown as WebGlobals).navigator?.hardwareConcurrency ?? 1,
+  name: 'browser',
+  start,
 };

@@ -2,15 +2,30 @@
  * Conversions between f32 and the 16-bit storage types by integer operations, as expansions for
  * scalars and vectors. Narrowing rounds to nearest even, overflows to infinity, and keeps NaN.
  */
-import { add, binary, bitcast, literal, multiply, select, subtract, type KernelBuilder } from '../../../ir/kernel/builder.ts';
+import {
+  add,
+  binary,
+  bitcast,
+  literal,
+  multiply,
+  select,
+  subtract,
+  type KernelBuilder,
+} from '../../../ir/kernel/builder.ts';
 import { f32, i32, withWidth, type KernelExpression } from '../../../ir/kernel/nodes.ts';
 
-const integer = (value: number, like: KernelExpression): KernelExpression => literal(value | 0, withWidth(i32, like.type.width));
-const asFloat = (bits: KernelExpression): KernelExpression => bitcast(bits, withWidth(f32, bits.type.width));
-const asBits = (value: KernelExpression): KernelExpression => bitcast(value, withWidth(i32, value.type.width));
-const and = (value: KernelExpression, mask: number): KernelExpression => binary('bit-and', value, integer(mask, value));
-const shiftLeft = (value: KernelExpression, by: number): KernelExpression => binary('shift-left', value, integer(by, value));
-const shiftRight = (value: KernelExpression, by: number): KernelExpression => binary('shift-right', value, integer(by, value));
+const integer = (value: number, like: KernelExpression): KernelExpression =>
+  literal(value | 0, withWidth(i32, like.type.width));
+const asFloat = (bits: KernelExpression): KernelExpression =>
+  bitcast(bits, withWidth(f32, bits.type.width));
+const asBits = (value: KernelExpression): KernelExpression =>
+  bitcast(value, withWidth(i32, value.type.width));
+const and = (value: KernelExpression, mask: number): KernelExpression =>
+  binary('bit-and', value, integer(mask, value));
+const shiftLeft = (value: KernelExpression, by: number): KernelExpression =>
+  binary('shift-left', value, integer(by, value));
+const shiftRight = (value: KernelExpression, by: number): KernelExpression =>
+  binary('shift-right', value, integer(by, value));
 
 /** f32 from the 16 bits of a bf16 in an i32. */
 export function widenBfloat(_builder: KernelBuilder, bits: KernelExpression): KernelExpression {
@@ -47,6 +62,14 @@ export function narrowHalf(builder: KernelBuilder, value: KernelExpression): Ker
   const shifted = add(asFloat(magnitude), literal(0.5, withWidth(f32, bits.type.width)));
   const subnormal = subtract(asBits(shifted), integer(0x3f000000, bits));
   const finite = select(binary('less', magnitude, integer(0x38800000, bits)), subnormal, normal);
-  const special = select(binary('less', integer(0x7f800000, bits), magnitude), integer(0x7e00, bits), integer(0x7c00, bits));
-  return binary('bit-or', select(binary('less', magnitude, integer(0x47800000, bits)), finite, special), sign);
+  const special = select(
+    binary('less', integer(0x7f800000, bits), magnitude),
+    integer(0x7e00, bits),
+    integer(0x7c00, bits),
+  );
+  return binary(
+    'bit-or',
+    select(binary('less', magnitude, integer(0x47800000, bits)), finite, special),
+    sign,
+  );
 }

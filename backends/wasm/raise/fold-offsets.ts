@@ -10,7 +10,11 @@ import { mapBodies, mapExpressions, rewriteExpression, visitStatements } from '.
 type Sums = ReadonlyMap<VariableId, KernelExpression>;
 
 function isStable(expression: KernelExpression, fixed: ReadonlySet<VariableId>): boolean {
-  return expression.kind === 'uniform' || expression.kind === 'builtin' || (expression.kind === 'variable' && fixed.has(expression.variable.id));
+  return (
+    expression.kind === 'uniform' ||
+    expression.kind === 'builtin' ||
+    (expression.kind === 'variable' && fixed.has(expression.variable.id))
+  );
 }
 
 /** Lets of the form x + constant, with x a name that keeps its value while the let is visible. */
@@ -23,7 +27,8 @@ function findSums(kernel: Kernel): Sums {
     fixed.add(statement.variable.id);
     const { value } = statement;
     if (value.kind !== 'binary' || value.type.element !== 'i32' || value.right.kind !== 'literal') return;
-    if ((value.operator === 'add' || value.operator === 'subtract') && isStable(value.left, fixed)) sums.set(statement.variable.id, value);
+    if ((value.operator === 'add' || value.operator === 'subtract') && isStable(value.left, fixed))
+      sums.set(statement.variable.id, value);
   });
   return sums;
 }
@@ -37,22 +42,38 @@ function expandName(expression: KernelExpression, sums: Sums): KernelExpression 
 }
 
 function foldIndex(index: KernelExpression, sums: Sums): KernelExpression {
-  if (index.kind === 'binary' && (index.operator === 'add' || index.operator === 'subtract') && index.type.element === 'i32') {
+  if (
+    index.kind === 'binary' &&
+    (index.operator === 'add' || index.operator === 'subtract') &&
+    index.type.element === 'i32'
+  ) {
     const [left, right] = [foldIndex(index.left, sums), foldIndex(index.right, sums)];
-    return left === index.left && right === index.right ? index : index.operator === 'add' ? add(left, right) : subtract(left, right);
+    return left === index.left && right === index.right
+      ? index
+      : index.operator === 'add'
+        ? add(left, right)
+        : subtract(left, right);
   }
   return expandName(index, sums);
 }
 
 function foldStatement(original: KernelStatement, sums: Sums): KernelStatement {
   const statement = mapExpressions(original, (expression) =>
-    rewriteExpression(expression, (each) => (each.kind === 'load' || each.kind === 'element' ? { ...each, index: foldIndex(each.index, sums) } : each)));
-  if (statement.kind === 'store' || statement.kind === 'set-element') return { ...statement, index: foldIndex(statement.index, sums) };
+    rewriteExpression(expression, (each) =>
+      each.kind === 'load' || each.kind === 'element'
+        ? { ...each, index: foldIndex(each.index, sums) }
+        : each,
+    ),
+  );
+  if (statement.kind === 'store' || statement.kind === 'set-element')
+    return { ...statement, index: foldIndex(statement.index, sums) };
   return mapBodies(statement, (body) => body.map((each) => foldStatement(each, sums)));
 }
 
 /** The kernel with constant parts of indices at the loads and stores. */
 export function foldOffsets(kernel: Kernel): Kernel {
   const sums = findSums(kernel);
-  return sums.size === 0 ? kernel : { ...kernel, body: kernel.body.map((statement) => foldStatement(statement, sums)) };
+  return sums.size === 0
+    ? kernel
+    : { ...kernel, body: kernel.body.map((statement) => foldStatement(statement, sums)) };
 }

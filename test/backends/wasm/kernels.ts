@@ -1,7 +1,22 @@
 /** Hand-built kernels and plans that the WASM tests share, with their results in plain JavaScript. */
 import {
-  add, binary, builtin, convert, element, extract, integer, KernelBuilder, less, literal, load, minimum, multiply,
-  subtract, unary, variable, horizontalAdd,
+  add,
+  binary,
+  builtin,
+  convert,
+  element,
+  extract,
+  integer,
+  KernelBuilder,
+  less,
+  literal,
+  load,
+  minimum,
+  multiply,
+  subtract,
+  unary,
+  variable,
+  horizontalAdd,
 } from '../../../ir/kernel/builder.ts';
 import { f32, i32, withWidth, type Kernel, type StorageType } from '../../../ir/kernel/nodes.ts';
 import type { Plan, PlanTensor } from '../../../ir/plan.ts';
@@ -9,14 +24,29 @@ import type { ManifestHeader } from '../../../backends/manifest.ts';
 import { ceilDivideSizes, type SizeExpression } from '../../../support/size.ts';
 
 export const header: ManifestHeader = {
-  layer: 'Test', compiler: 'statefuse 0.1.0', contentHash: '0', mode: 'recurrent', axes: [], parameters: [], decisions: [],
+  layer: 'Test',
+  compiler: 'statefuse 0.1.0',
+  contentHash: '0',
+  mode: 'recurrent',
+  axes: [],
+  parameters: [],
+  decisions: [],
 };
 
-export function tensor(name: string, role: PlanTensor['role'], dims: readonly SizeExpression[], storage: StorageType = 'f32'): PlanTensor {
+export function tensor(
+  name: string,
+  role: PlanTensor['role'],
+  dims: readonly SizeExpression[],
+  storage: StorageType = 'f32',
+): PlanTensor {
   return { name, role, subject: name, storage, axes: dims.map((_, at) => `axis${at}`), dims };
 }
 
-export const planOf = (tensors: readonly PlanTensor[], kernels: readonly Kernel[]): Plan => ({ entry: 'forward', tensors, kernels });
+export const planOf = (tensors: readonly PlanTensor[], kernels: readonly Kernel[]): Plan => ({
+  entry: 'forward',
+  tensors,
+  kernels,
+});
 
 /** c = a + b over `length` numbers, 64 per workgroup, vectors of four and a scalar tail. */
 export function vectorAdd(): Kernel {
@@ -28,13 +58,23 @@ export function vectorAdd(): Kernel {
   const start = builder.let('start', multiply(builtin('workgroup-x'), integer(64)));
   const end = builder.let('end', minimum(add(start, integer(64)), length));
   const whole = builder.let('whole', subtract(end, binary('remainder', subtract(end, start), integer(4))));
-  builder.for('i', { start, end: whole, step: 4 }, (i) => builder.store(c, i, add(load(a, i, 4), load(b, i, 4))));
+  builder.for('i', { start, end: whole, step: 4 }, (i) =>
+    builder.store(c, i, add(load(a, i, 4), load(b, i, 4))),
+  );
   builder.for('i', { start: whole, end }, (i) => builder.store(c, i, add(load(a, i), load(b, i))));
-  return builder.finish({ name: 'vectorAdd', notes: ['c = a + b'], workgroupSize: 1, grid: [ceilDivideSizes('length', 64), 1, 1] });
+  return builder.finish({
+    name: 'vectorAdd',
+    notes: ['c = a + b'],
+    workgroupSize: 1,
+    grid: [ceilDivideSizes('length', 64), 1, 1],
+  });
 }
 
 export const vectorAddPlan = (): Plan =>
-  planOf([tensor('a', 'input', ['length']), tensor('b', 'input', ['length']), tensor('c', 'output', ['length'])], [vectorAdd()]);
+  planOf(
+    [tensor('a', 'input', ['length']), tensor('b', 'input', ['length']), tensor('c', 'output', ['length'])],
+    [vectorAdd()],
+  );
 
 /**
  * A diagonal state of 16 in four vectors per (batch, channel): x = 2^(delta e_n) x + delta B_n u,
@@ -43,7 +83,11 @@ export const vectorAddPlan = (): Plan =>
 export function affineScan(channels: number): Kernel {
   const builder = new KernelBuilder();
   const length = builder.uniform('length', 'length');
-  const perToken: SizeExpression = { operator: 'multiply', left: { operator: 'multiply', left: 'batch', right: 'length' }, right: channels };
+  const perToken: SizeExpression = {
+    operator: 'multiply',
+    left: { operator: 'multiply', left: 'batch', right: 'length' },
+    right: channels,
+  };
   const u = builder.buffer('u', 'f32', 'read', perToken);
   const delta = builder.buffer('delta', 'f32', 'read', perToken);
   const exponent = builder.buffer('exponent', 'f32', 'read', channels * 16);
@@ -52,16 +96,24 @@ export function affineScan(channels: number): Kernel {
   const y = builder.buffer('y', 'f32', 'write', perToken);
   const state = builder.array('state', withWidth(f32, 4), 4);
   const channel = builtin('workgroup-x');
-  builder.for('n', { start: integer(0), end: integer(4), unroll: true }, (n) => builder.setElement(state, n, literal(0, withWidth(f32, 4))));
+  builder.for('n', { start: integer(0), end: integer(4), unroll: true }, (n) =>
+    builder.setElement(state, n, literal(0, withWidth(f32, 4))),
+  );
   builder.for('t', { start: integer(0), end: length }, (t) => {
-    const row = builder.let('row', add(multiply(add(multiply(builtin('workgroup-y'), length), t), integer(channels)), channel));
+    const row = builder.let(
+      'row',
+      add(multiply(add(multiply(builtin('workgroup-y'), length), t), integer(channels)), channel),
+    );
     const step = builder.let('step', load(delta, row));
     const drive = builder.let('drive', multiply(step, load(u, row)));
     const sum = builder.var('sum', literal(0, withWidth(f32, 4)));
     builder.for('n', { start: integer(0), end: integer(4), unroll: true }, (n) => {
       const at = builder.let('at', add(multiply(channel, integer(16)), multiply(n, integer(4))));
       const decay = unary('exp2', multiply(step, load(exponent, at, 4, true)));
-      const next = builder.let('next', add(multiply(decay, element(state, n)), multiply(drive, load(inputMap, at, 4, true))));
+      const next = builder.let(
+        'next',
+        add(multiply(decay, element(state, n)), multiply(drive, load(inputMap, at, 4, true))),
+      );
       builder.setElement(state, n, next);
       builder.assign(sum, add(variable(sum), multiply(next, load(readout, at, 4, true))));
     });
@@ -73,28 +125,50 @@ export function affineScan(channels: number): Kernel {
 export function affineScanPlan(channels: number): Plan {
   const perToken = ['batch', 'length', channels] as const;
   const map = [channels, 16] as const;
-  return planOf([
-    tensor('u', 'input', perToken), tensor('delta', 'input', perToken), tensor('exponent', 'param', map),
-    tensor('inputMap', 'param', map), tensor('readout', 'param', map), tensor('y', 'output', perToken),
-  ], [affineScan(channels)]);
+  return planOf(
+    [
+      tensor('u', 'input', perToken),
+      tensor('delta', 'input', perToken),
+      tensor('exponent', 'param', map),
+      tensor('inputMap', 'param', map),
+      tensor('readout', 'param', map),
+      tensor('y', 'output', perToken),
+    ],
+    [affineScan(channels)],
+  );
 }
 
 /** A histogram of 8 bins in a register array with varying index; grid in three dimensions. */
 export function histogram(): Kernel {
   const builder = new KernelBuilder();
   const length = builder.uniform('length', 'length');
-  const values = builder.buffer('values', 'i32', 'read', { operator: 'multiply', left: 'batch', right: 'length' });
-  const counts = builder.buffer('counts', 'i32', 'write', { operator: 'multiply', left: 'batch', right: 48 });
+  const values = builder.buffer('values', 'i32', 'read', {
+    operator: 'multiply',
+    left: 'batch',
+    right: 'length',
+  });
+  const counts = builder.buffer('counts', 'i32', 'write', {
+    operator: 'multiply',
+    left: 'batch',
+    right: 48,
+  });
   const bins = builder.array('bins', i32, 8);
   const weights = builder.array('weights', withWidth(f32, 4), 3);
   builder.for('k', { start: integer(0), end: integer(8) }, (k) => builder.setElement(bins, k, integer(0)));
-  builder.for('k', { start: integer(0), end: integer(3) }, (k) => builder.setElement(weights, k, { kind: 'splat', operand: convert(k, f32), type: withWidth(f32, 4) }));
+  builder.for('k', { start: integer(0), end: integer(3) }, (k) =>
+    builder.setElement(weights, k, { kind: 'splat', operand: convert(k, f32), type: withWidth(f32, 4) }),
+  );
   builder.for('t', { start: integer(0), end: length }, (t) => {
     const bin = builder.let('bin', load(values, add(multiply(builtin('workgroup-z'), length), t)));
-    builder.if(less(bin, integer(8)), () => builder.setElement(bins, bin, add(element(bins, bin), integer(1))));
+    builder.if(less(bin, integer(8)), () =>
+      builder.setElement(bins, bin, add(element(bins, bin), integer(1))),
+    );
   });
   // grid (3, 2, batch): counts[z][y][x][k] = bins[k] * (1 + x + 10 y)
-  const base = add(multiply(add(multiply(builtin('workgroup-z'), integer(2)), builtin('workgroup-y')), integer(3)), builtin('workgroup-x'));
+  const base = add(
+    multiply(add(multiply(builtin('workgroup-z'), integer(2)), builtin('workgroup-y')), integer(3)),
+    builtin('workgroup-x'),
+  );
   const factor = builder.let('factor', convert(extract(element(weights, builtin('workgroup-x')), 2), i32));
   builder.for('k', { start: integer(0), end: integer(8) }, (k) => {
     const weight = add(add(factor, integer(1)), multiply(builtin('workgroup-y'), integer(10)));
@@ -104,7 +178,13 @@ export function histogram(): Kernel {
 }
 
 export const histogramPlan = (): Plan =>
-  planOf([tensor('values', 'input', ['batch', 'length'], 'i32'), tensor('counts', 'output', ['batch', 2, 3, 8], 'i32')], [histogram()]);
+  planOf(
+    [
+      tensor('values', 'input', ['batch', 'length'], 'i32'),
+      tensor('counts', 'output', ['batch', 2, 3, 8], 'i32'),
+    ],
+    [histogram()],
+  );
 
 /** Numbers in [-1, 1) from a linear congruential generator. */
 export function randomNumbers(count: number, seed: number): Float32Array {

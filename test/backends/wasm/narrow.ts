@@ -1,6 +1,11 @@
 /** 16-bit floats by arithmetic, independent of the back end's bit operations. */
 
-function roundToBits(value: number, mantissaBits: number, smallestExponent: number, largest: number): number {
+function roundToBits(
+  value: number,
+  mantissaBits: number,
+  smallestExponent: number,
+  largest: number,
+): number {
   if (!Number.isFinite(value) || value === 0) return value;
   const exponent = Math.max(Math.floor(Math.log2(Math.abs(value))), smallestExponent);
   const unit = 2 ** (exponent - mantissaBits);
@@ -15,7 +20,7 @@ function bitsOf(value: number, mantissaBits: number, bias: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   const size = Math.abs(value);
   const top = ((2 * bias + 1) << mantissaBits) | 0;
-  if (Number.isNaN(value)) return top | 1 << (mantissaBits - 1);
+  if (Number.isNaN(value)) return top | (1 << (mantissaBits - 1));
   const rounded = roundToBits(size, mantissaBits, 1 - bias, (2 - 2 ** -mantissaBits) * 2 ** bias);
   if (rounded === Infinity) return sign | top;
   if (rounded < 2 ** (1 - bias)) return sign | (rounded / 2 ** (1 - bias - mantissaBits));

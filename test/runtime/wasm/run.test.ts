@@ -2,10 +2,22 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emitWasm } from '../../../backends/wasm/index.ts';
 import type { TensorData } from '../../../runtime/device.ts';
 import { openWasm, type WasmDevice } from '../../../runtime/wasm/index.ts';
-import { affineScanPlan, header, histogramPlan, randomNumbers, vectorAddPlan } from '../../backends/wasm/kernels.ts';
+import {
+  affineScanPlan,
+  header,
+  histogramPlan,
+  randomNumbers,
+  vectorAddPlan,
+} from '../../backends/wasm/kernels.ts';
 import type { Plan } from '../../../ir/plan.ts';
 
-async function runOnce(device: WasmDevice, plan: Plan, sizes: { batch: number; length: number }, tensors: Record<string, TensorData>, output: string): Promise<TensorData> {
+async function runOnce(
+  device: WasmDevice,
+  plan: Plan,
+  sizes: { batch: number; length: number },
+  tensors: Record<string, TensorData>,
+  output: string,
+): Promise<TensorData> {
   using layer = await device.prepare(emitWasm([plan], header));
   const result = await layer.run({ entry: 'forward', sizes, tensors: new Map(Object.entries(tensors)) });
   const numbers = await result.tensors.get(output)!.read();
@@ -13,18 +25,30 @@ async function runOnce(device: WasmDevice, plan: Plan, sizes: { batch: number; l
   return numbers;
 }
 
-type ScanInputs = { u: Float32Array; delta: Float32Array; exponent: Float32Array; inputMap: Float32Array; readout: Float32Array };
+type ScanInputs = {
+  u: Float32Array;
+  delta: Float32Array;
+  exponent: Float32Array;
+  inputMap: Float32Array;
+  readout: Float32Array;
+};
 
 function scanInputs(batch: number, length: number, channels: number): ScanInputs {
   return {
     u: randomNumbers(batch * length * channels, 1),
     delta: randomNumbers(batch * length * channels, 2).map((x) => 0.05 + 0.04 * x),
     exponent: randomNumbers(channels * 16, 3).map((x) => -3 + 2.5 * x),
-    inputMap: randomNumbers(channels * 16, 4), readout: randomNumbers(channels * 16, 5),
+    inputMap: randomNumbers(channels * 16, 4),
+    readout: randomNumbers(channels * 16, 5),
   };
 }
 
-function scanReference({ u, delta, exponent, inputMap, readout }: ScanInputs, batch: number, length: number, channels: number): Float64Array {
+function scanReference(
+  { u, delta, exponent, inputMap, readout }: ScanInputs,
+  batch: number,
+  length: number,
+  channels: number,
+): Float64Array {
   const y = new Float64Array(u.length);
   for (let b = 0; b < batch; b++) {
     for (let d = 0; d < channels; d++) {
@@ -44,7 +68,9 @@ function scanReference({ u, delta, exponent, inputMap, readout }: ScanInputs, ba
 
 describe.each([0, 1, 2])('with %i workers', (workers) => {
   let device: WasmDevice;
-  beforeAll(async () => { device = await openWasm({ workers, checks: 'canaries' }); });
+  beforeAll(async () => {
+    device = await openWasm({ workers, checks: 'canaries' });
+  });
   afterAll(async () => {
     expect(device.memoryUse()).toEqual({ bytes: 0, blocks: 0 });
     await device[Symbol.asyncDispose]();
@@ -56,7 +82,12 @@ describe.each([0, 1, 2])('with %i workers', (workers) => {
     expect(c).toEqual(a.map((each, at) => each + b[at]!));
   });
 
-  test.each([[1, 1, 1], [2, 17, 3], [3, 300, 8], [1, 1000, 5]])('scans batch %i, length %i, channels %i', async (batch, length, channels) => {
+  test.each([
+    [1, 1, 1],
+    [2, 17, 3],
+    [3, 300, 8],
+    [1, 1000, 5],
+  ])('scans batch %i, length %i, channels %i', async (batch, length, channels) => {
     const inputs = scanInputs(batch, length, channels);
     const y = await runOnce(device, affineScanPlan(channels), { batch, length }, inputs, 'y');
     const exact = scanReference(inputs, batch, length, channels);
@@ -78,7 +109,13 @@ describe.each([0, 1, 2])('with %i workers', (workers) => {
   });
 
   test('runs without tokens are empty', async () => {
-    const c = await runOnce(device, vectorAddPlan(), { batch: 0, length: 0 }, { a: new Float32Array(0), b: new Float32Array(0) }, 'c');
+    const c = await runOnce(
+      device,
+      vectorAddPlan(),
+      { batch: 0, length: 0 },
+      { a: new Float32Array(0), b: new Float32Array(0) },
+      'c',
+    );
     expect(c).toEqual(new Float32Array(0));
   });
 
@@ -87,7 +124,14 @@ describe.each([0, 1, 2])('with %i workers', (workers) => {
     const [a, b] = [randomNumbers(1000, 1), randomNumbers(1000, 2)];
     const before = device.memoryUse();
     for (let at = 0; at < 1000; at++) {
-      const result = await layer.run({ entry: 'forward', sizes: { batch: 1, length: 1000 }, tensors: new Map([['a', a], ['b', b]]) });
+      const result = await layer.run({
+        entry: 'forward',
+        sizes: { batch: 1, length: 1000 },
+        tensors: new Map([
+          ['a', a],
+          ['b', b],
+        ]),
+      });
       result.tensors.forEach((tensor) => tensor[Symbol.dispose]());
     }
     expect(device.memoryUse()).toEqual(before);
