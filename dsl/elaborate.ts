@@ -62,7 +62,7 @@ function startRun(tree: SourceTree, options: ElaborateOptions): Elaboration {
     layers: new Map(tree.layers.map((layer) => [layer.name.text, layer])),
     sizes: options.sizes, sizesUsed: new Set(), axes: new Map(),
     inputs: new Map(), params: [], body: [], outputs: [], lets: new Map(), made: new Map(),
-    problems: [], seen: new Set(), applications: 0, errors: 0,
+    problems: [], seen: new Set(), applications: 0, errors: 0, defining: null,
   };
 }
 

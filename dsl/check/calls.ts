@@ -240,6 +240,12 @@ function checkDelay(place: Place, call: CallSyntax): Checked {
       help: 'write a whole number such as `1`',
     });
   }
+  if (!operand.variance.time) {
+    return complain(place, {
+      code: 'SSM2005', span: operand.span, message: 'a delay of a value that does not vary with time',
+      label: 'the same for all tokens', help: 'leave the delay out',
+    });
+  }
   const stem = operand.kind === 'reference'
     ? `${operand.name}.delay${steps}`
     : `${place.scope.prefix}delay.${steps}`;

@@ -78,6 +78,8 @@ export type Elaboration = {
   readonly seen: Set<string>;
   applications: number;
   errors: number;
+  /** path of the state whose block is being checked */
+  defining: string | null;
 };
 
 /** Errors after which checking stops: more are not shown, and suggestions cost time. */

@@ -4,7 +4,7 @@ import type { SpecExpression } from '../spec.ts';
 import { arithmetic, elementwiseOf, numberOf, reduceOf } from './build.ts';
 import { complain, freshPath } from './elaboration.ts';
 import type { Checked, Place } from './elaboration.ts';
-import { findInside } from './walk.ts';
+import { readingOf } from './walk.ts';
 import { requireType, isNumeric } from './types.ts';
 import type { Span } from '../../support/source.ts';
 
@@ -47,12 +47,12 @@ export function reduceChecked(place: Place, reduction: Reduction): Checked {
  */
 function share(place: Place, value: SpecExpression, stem: string): SpecExpression | null {
   if (value.kind === 'reference' || value.kind === 'number') return value;
-  const reading = findInside(value, (each) => each.kind === 'reference' && each.target === 'previous');
+  const reading = place.run.defining === null ? null : readingOf(value, place.run.defining);
   if (reading !== null) {
     return complain(place, {
       code: 'SSM3001', span: reading.span, message: `a state occurs inside \`${stem}\``, label: 'the state',
       notes: [`\`${stem}\` is not linear in its argument, so the recurrence would not be affine in the state and could not be scanned`],
-      help: 'move the state out of it, or bind `prev(x)` with `let` first if an earlier state is meant',
+      help: 'move the state out of it, and let the coefficient depend on the input instead',
     });
   }
   const { run, scope } = place;

@@ -202,11 +202,13 @@ function checkDirection(place: Place, direction: Direction): StateSpec | null {
     kind: 'value', what: 'state', span: syntax.tensor.name.span, value: own, previous: own,
   });
   const wasUsed = place.scope.used.has(name);
+  place.run.defining = header.name;
   const rhs = evaluate(place, update.value);
   const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(
     place, clauses.discretize, header,
   );
   const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset, header);
+  place.run.defining = null;
   if (!wasUsed) place.scope.used.delete(name);
   place.scope.symbols.delete(name);
   if (rhs === null || discretization === null || reset === null) return null;

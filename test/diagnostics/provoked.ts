@@ -55,6 +55,7 @@ export const provocations: readonly Provocation[] = [
   { code: 'SSM2004', title: 'square matrix', text: 'layer A(D = 2) { param w[D, «D] output y[D] per sequence = w }', message: /twice in one tensor/, help: /axis D2 = D/ },
   { code: 'SSM2005', title: 'absent axis', text: inLet('sum[«N](u)'), message: /without the axis `N`/, help: /remove `N`/ },
   { code: 'SSM2005', title: 'mean over time of a parameter', text: inLet('mean[time](«w)'), message: /does not vary with time/, help: /leave/ },
+  { code: 'SSM2005', title: 'delay of a parameter', text: inLet('delay(«w, 1)'), message: /does not vary with time/, help: /leave the delay out/ },
   { code: 'SSM2006', title: 'extra axis of an output', text: 'layer A(D = 2, N = 3) { input u[D, N] output y[D] = «u }', message: /also has the axis `N`/, help: /sum\[N\]/ },
   { code: 'SSM2006', title: 'time in a per-sequence output', text: 'layer A(D = 2) { input u[D] output «y[D] per sequence = u }', message: /per sequence/, help: /mean\[time\]/ },
   { code: 'SSM2006', title: 'step size over a foreign axis', text: 'layer A(D = 2, N = 3) { input u[D], dt[N] state x[D] { dx/dt = -x + u discretize zoh(«dt) } output y[D] = x }', message: /step size has the axis `N`/, help: /add `N`/ },
