@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { emitWgsl } from '../../backends/wgsl/index.ts';
 import type { ManifestHeader } from '../../backends/manifest.ts';
+import { interpretPlan } from '../../ir/kernel/interpret.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { DeviceTensor, ExecutionDevice, TensorData } from '../../runtime/device.ts';
 import { fromDevice } from '../../runtime/webgpu/index.ts';
 import type { RunSizes } from '../../support/size.ts';
-import { manyBuffers, manyOperators, reverseTiles, sequentialScan, shuffleReduction, vectorAdd } from '../support/kernels.ts';
+import { coarsePrimitives, manyBuffers, manyOperators, reverseTiles, sequentialScan, shuffleReduction, vectorAdd } from '../support/kernels.ts';
+import { randomKernel } from '../support/random-kernels.ts';
 import { openTestDevice, openTestGpu, skipReason } from '../support/webgpu.ts';
 
 const header: ManifestHeader = {
@@ -120,6 +122,27 @@ describe.skipIf(!present)(`kernels on WebGPU ${present ? '' : skipReason}`, () =
     expect(largestDifference(read.get('z')!, u.map((each) => each + 1))).toBe(0);
     expect(read.has('d1')).toBe(false);
     for (const k of [0, 2, 11]) expect(largestDifference(read.get(`d${k}`)!, u.map((each) => k * each))).toBeLessThan(1e-5);
+  });
+
+  it('computes sine, cosine and logarithm far better than WGSL promises', async () => {
+    const u = numbers(2000, 31).map((each, at) => (at < 1000 ? each * 500 : 1 + each / 16));
+    const y = (await run(coarsePrimitives(2000), { batch: 1, length: 1 }, { u })).get('y')!;
+    const expected = Array.from(u).flatMap((each) => [Math.sin(each), Math.cos(each), Math.log2(Math.abs(each))]);
+    const relative = expected.map((each, at) => Math.abs(y[at]! - each) / (at % 3 === 2 ? Math.max(Math.abs(each), 1e-6) : 1));
+    expect(Math.max(...relative)).toBeLessThan(4e-7); // WGSL: 2^-11 absolute, and 2^-21 absolute for log2 near 1
+  });
+
+  it('computes random exact expressions as the interpreter does', async () => {
+    const u = numbers(128, 21).map((each) => Math.round(each * 8) / 8);
+    for (let seed = 1; seed <= 8; seed++) {
+      const plan = randomKernel(seed, 12);
+      const sizes = { batch: 1, length: 1 };
+      const expected = interpretPlan(plan, sizes, new Map([['u', Float64Array.from(u)]]), { rounding: 'f32' }).tensors;
+      const actual = await run(plan, sizes, { u });
+      for (const name of ['y', 'z']) {
+        expect([seed, name, largestDifference(actual.get(name)!, expected.get(name)!)]).toEqual([seed, name, 0]);
+      }
+    }
   });
 
   it('runs by windows of the batch where tensors exceed a binding', async () => {

@@ -173,3 +173,16 @@ export function manyBuffers(count: number): Plan {
     ...written.map((each, k): TensorSpec => ({ name: each.name, role: k === 1 ? 'scratch' : 'output', dims: perToken })),
   ], [kernel, follow]);
 }
+
+/** y[i] = (sin u, cos u, log2 |u|) for each of `count` numbers. */
+export function coarsePrimitives(count: number): Plan {
+  const build = new KernelBuilder();
+  const u = build.buffer('u', 'f32', 'read', count);
+  const y = build.buffer('y', 'f32', 'write', 3 * count);
+  const at = build.let('at', builtin('workgroup-x'));
+  const x = build.let('x', load(u, at));
+  const results = [unary('sine', x), unary('cosine', x), unary('log2', unary('absolute', x))];
+  results.forEach((each, k) => build.store(y, add(multiply(at, integer(3)), integer(k)), each));
+  const kernel = build.finish({ name: 'primitives', notes: [], workgroupSize: 1, grid: [count, 1, 1] });
+  return forwardPlan([{ name: 'u', role: 'input', dims: [count] }, { name: 'y', role: 'output', dims: [count, 3] }], [kernel]);
+}
