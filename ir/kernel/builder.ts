@@ -172,6 +172,7 @@ export class KernelBuilder {
   readonly #uniforms: Uniform[] = [];
   readonly #buffers: Buffer[] = [];
   readonly #shared: SharedArray[] = [];
+  readonly #mutable = new Set<VariableId>();
 
   /** `firstId` lies above all ids in use where statements are made for a kernel that exists. */
   constructor(firstId = 0) {
@@ -219,9 +220,10 @@ export class KernelBuilder {
     return { id: this.#mint<VariableId>(), name, type };
   }
 
-  /** Binds a value to a name; literals and variables are passed through. */
+  /** Binds a value to a name; what cannot change (literals, uniforms, other bindings) is passed through. */
   let(name: string, value: KernelExpression): KernelExpression {
-    if (value.kind === 'literal' || value.kind === 'variable' || value.kind === 'uniform') return value;
+    const isStable = value.kind === 'variable' && !this.#mutable.has(value.variable.id);
+    if (value.kind === 'literal' || value.kind === 'uniform' || isStable) return value;
     const made = this.#variable(name, value.type);
     this.#body.push({ kind: 'let', variable: made, value });
     return variable(made);
@@ -229,6 +231,7 @@ export class KernelBuilder {
 
   var(name: string, value: KernelExpression): Variable {
     const made = this.#variable(name, value.type);
+    this.#mutable.add(made.id);
     this.#body.push({ kind: 'var', variable: made, value });
     return made;
   }

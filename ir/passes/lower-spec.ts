@@ -245,7 +245,7 @@ function trivialScan(
   const previous = builder.fresh(`${name}_previous`, stateType);
   const current = builder.fresh(name, stateType);
   const op: AffineScanOp = {
-    kind: 'affine-scan', state: state.name, order: state.order, form: 'decay-then-add', axes: state.axes,
+    kind: 'affine-scan', state: state.name, order: state.order, form: 'decay-then-add', axes: unionAxes(builder.axes, state.axes),
     operands: [transition, discrete.drive], parameters, region: [],
     coefficient: coefficient.kind === 'exponent'
       ? { kind: 'exponent', exponent: parameters[0].id }

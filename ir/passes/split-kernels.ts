@@ -71,7 +71,8 @@ class KernelSplit {
     const copies = this.#target.results.filter((result) => !this.#claimResult(result));
     for (const each of this.#target.instructions) this.#launch(each);
     for (const result of copies) this.#nest(result.value, this.#resultReference(result), this.#subjectName(result));
-    return { entry: this.#target.name as EntryName, tensors: this.#tensors, kernels: this.#kernels };
+    const bound = new Set(this.#kernels.flatMap((kernel) => kernel.buffers.map((buffer) => buffer.name)));
+    return { entry: this.#target.name as EntryName, tensors: this.#tensors.filter((each) => bound.has(each.name)), kernels: this.#kernels };
   }
 
   #typeOf(id: ValueId): TensorType {

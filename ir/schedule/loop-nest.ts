@@ -105,6 +105,8 @@ class LoopNestEmission {
   }
 
   #rootValue(root: ValueId, site: Site): KernelExpression {
+    const lies = this.#request.memory(root);
+    if (lies !== null && lies !== this.#request.target) return this.#evaluate(root, site); // a copy
     const op = required(this.#request.definitions.get(root), `definition of %${root}`).op;
     switch (op.kind) {
       case 'reduce':
@@ -165,7 +167,7 @@ class LoopNestEmission {
 
   #compute(id: ValueId, site: Site): KernelExpression {
     const reference = this.#request.memory(id);
-    if (reference !== null && id !== this.#request.root) return loadValue(this.#builder, reference, site.coordinates, site.vector);
+    if (reference !== null && reference !== this.#request.target) return loadValue(this.#builder, reference, site.coordinates, site.vector);
     const definition = required(this.#request.definitions.get(id), `definition of %${id}`);
     const { op } = definition;
     switch (op.kind) {

@@ -4,32 +4,53 @@
  */
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { RegionPlan } from './region-plan.ts';
-import type { Machine, ScanSchedule } from './parameters.ts';
+import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
+import { lanesParametersFor } from './lanes.ts';
+
+/** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side. */
+export type ModeRequest = 'auto' | 'recurrent' | 'scan';
+
+export type ScheduleRequest = {
+  readonly mode: ModeRequest;
+  /** tokens per piece in mode scan */
+  readonly pieceLength: number;
+  /** checkpoints' interval: pieces are multiples of it */
+  readonly interval: number;
+};
 
 export type ScheduleDecision = { readonly schedule: ScanSchedule; readonly alternatives: readonly string[]; readonly reason: string };
 
 /** Widest vector that divides a size. */
 function widthFor(size: number, limit: number): VectorWidth {
-  if (limit >= 4 && size % 4 === 0) return 4;
-  return 1;
+  return limit >= 4 && size % 4 === 0 ? 4 : 1;
 }
 
-/** The CPU schedule: vectors over channels and states, groups of channels per worker. */
-export function cpuSchedule(plan: RegionPlan, machine: Machine): ScanSchedule {
-  const lastChannel = plan.channels.at(-1)?.size ?? 1;
-  const lastInner = plan.inner.at(-1)?.size ?? 1;
-  const lanes = widthFor(lastChannel, machine.vectorWidth);
-  const innerWidth = plan.inner.length === 0 ? 1 : widthFor(lastInner, machine.vectorWidth);
+/** The CPU's parameters: vectors over channels and states, groups of channels per worker. */
+function cpuParameters(plan: RegionPlan, machine: Machine): ScanParameters {
+  const lanes = widthFor(plan.channels.at(-1)?.size ?? 1, machine.vectorWidth);
+  const innerWidth = plan.inner.length === 0 ? 1 : widthFor(plan.inner.at(-1)?.size ?? 1, machine.vectorWidth);
   const groupChannels = Math.max(lanes, Math.min(64, Math.ceil(plan.channelCount / lanes) * lanes));
-  return { parameters: { kind: 'sequential', workgroupSize: 1, lanes, innerWidth, groupChannels }, split: null };
+  return { kind: 'sequential', workgroupSize: 1, lanes, innerWidth, groupChannels };
+}
+
+/** Whether the region yields per-token sums over channels, which threads of a workgroup must add up. */
+function sumsOverChannels(plan: RegionPlan): boolean {
+  return plan.op.yields.some((each) => plan.channels.length > 0 && plan.channels.every((channel) => each.sumOver.includes(channel.name)));
 }
 
 /** Schedule of a scan on a machine. */
-export function selectSchedule(plan: RegionPlan, machine: Machine): ScheduleDecision {
+export function selectSchedule(plan: RegionPlan, machine: Machine, request: ScheduleRequest): ScheduleDecision {
+  const piece = Math.max(request.interval, Math.ceil(request.pieceLength / request.interval) * request.interval);
+  const split: SplitParameters | null = request.mode === 'scan' ? { size: piece } : null;
   if (machine.maximumWorkgroup === 1) {
-    const schedule = cpuSchedule(plan, machine);
-    return { schedule, alternatives: ['three-pass'], reason: 'a worker walks over the tokens of whole channels; states stay in registers' };
+    const reason = split === null ? 'a worker walks over the tokens of whole channels; states stay in registers' : 'mode scan was asked for';
+    return { schedule: { parameters: cpuParameters(plan, machine), split }, alternatives: [split === null ? 'three-pass' : 'sequential'], reason };
+  }
+  const lanes = lanesParametersFor(plan, machine);
+  if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
+    const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens`;
+    return { schedule: { parameters: lanes, split }, alternatives: ['sequential', 'three-pass'], reason };
   }
   const parameters = { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 } as const;
-  return { schedule: { parameters, split: null }, alternatives: ['lanes', 'three-pass'], reason: 'one thread per channel' };
+  return { schedule: { parameters, split }, alternatives: ['three-pass'], reason: 'one thread per channel' };
 }

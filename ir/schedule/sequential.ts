@@ -123,7 +123,7 @@ class SequentialEmission {
     }
     const accumulators = this.#request.yields.filter((each) => each.sumsTime).map((each) => this.#accumulator(each));
     if (plan.direction === 'ascending') this.#ascend(state, range, accumulators);
-    else this.#descend(state, range, accumulators);
+    else this.#descend(range, (time, prepare) => this.#token(time, state, accumulators, prepare));
     for (const accumulator of accumulators) accumulator.finish();
     if (this.#request.finals !== null) this.#storeState(state, this.#request.finals, new Map());
   }
@@ -171,11 +171,14 @@ class SequentialEmission {
     const names = Array.from({ length: width }, (_, part) => required(plan.recurrence.current[part], 'state'));
     const decayShape = { ...plan.recurrence, current: names.map((value) => ({ ...value, name: 'decay_total' })) };
     const decay = this.#thread.makeState(decayShape, (part) => literal(part === 0 ? 1 : 0));
-    this.#tokens(range, plan.direction, (time) => {
+    const token: TokenBody = (time, prepare) => {
       this.#thread.values.beginToken(time);
+      prepare();
       this.#thread.multiplyDecay(plan.recurrence, decay);
       this.#thread.runToken(this.#full, state, []);
-    });
+    };
+    if (plan.direction === 'ascending') this.#tokens(range, 'ascending', (time) => token(time, () => {}));
+    else this.#descend(range, token);
     this.#storeState(state, targets.state, new Map());
     this.#storeState(decay, targets.decay, new Map());
   }
@@ -207,12 +210,12 @@ class SequentialEmission {
     });
   }
 
-  #descend(state: StateStore, range: { start: KernelExpression; end: KernelExpression }, accumulators: readonly Accumulator[]): void {
+  #descend(range: { start: KernelExpression; end: KernelExpression }, token: TokenBody): void {
     const { plan } = this.#request;
     const builder = this.#builder;
     const replay = this.#replay;
     if (replay === null) {
-      this.#tokens(range, 'descending', (time) => this.#token(time, state, accumulators));
+      this.#tokens(range, 'descending', (time) => token(time, () => {}));
       return;
     }
     const history = required(plan.op.history, 'history');
@@ -242,7 +245,7 @@ class SequentialEmission {
       builder.for('i', { start: integer(0), end: count }, (passed) => {
         const index = builder.let('index', subtract(subtract(count, integer(1)), passed));
         this.#readHistory(stored, index);
-        this.#token(timeOfVisit(builder, plan, builder.let('visit', add(begin, index))), state, accumulators, () => this.#setHistoryScalars(stored, index));
+        token(timeOfVisit(builder, plan, builder.let('visit', add(begin, index))), () => this.#setHistoryScalars(stored, index));
         this.#thread.values.readStates(() => null);
       });
     });
@@ -375,6 +378,9 @@ class SequentialEmission {
     };
   }
 }
+
+/** Code of one token; `prepare` makes the replayed states of the token readable. */
+type TokenBody = (time: KernelExpression, prepare: () => void) => void;
 
 type Accumulator = {
   readonly target: YieldTarget;

@@ -1,0 +1,116 @@
+/**
+ * LayerSpec + target + options → artifact: the Tensor IR pipeline once, then plans for every entry
+ * point under the machine's schedules, then the back end. All choices are recorded as decisions.
+ */
+import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
+import { assertKernel } from '../ir/kernel/verify.ts';
+import { pinLength } from '../ir/passes/pin-length.ts';
+import { splitKernels } from '../ir/passes/split-kernels.ts';
+import type { Plan } from '../ir/plan.ts';
+import { runTensorPipeline } from '../ir/pipeline.ts';
+import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
+import type { RegionPlan } from '../ir/schedule/region-plan.ts';
+import { selectSchedule, type ModeRequest } from '../ir/schedule/select-schedule.ts';
+import type { TensorModule } from '../ir/tensor/ops.ts';
+import { contentHash } from '../support/hash.ts';
+import { required } from '../support/invariant.ts';
+import type { Artifact, Decision, ManifestParameter, TargetName } from './artifact.ts';
+import { emitCuda } from './cuda/index.ts';
+import { machines } from './machines.ts';
+import { emitWasm } from './wasm/index.ts';
+import { emitWgsl } from './wgsl/index.ts';
+import { defaultWgslTarget, type WgslTarget } from './wgsl/target.ts';
+
+export const compilerVersion = 'statefuse 0.1.0';
+
+export type CompileOptions = {
+  readonly target: TargetName;
+  readonly mode?: ModeRequest;
+  /** tokens per piece of time in mode `scan`; a multiple of the checkpoint interval */
+  readonly pieceLength?: number;
+  /** storage of floating-point inputs, outputs and their cotangents; parameters and states stay f32 */
+  readonly storage?: 'f32' | 'f16' | 'bf16';
+  /** tokens between saved states */
+  readonly checkpointInterval?: number;
+  /** subjects to differentiate; absent: all */
+  readonly withRespectTo?: ReadonlySet<string>;
+  readonly entries?: 'forward-only' | 'all';
+  readonly machine?: Machine;
+  /** overrides the choice for every scan (a tuner, a test) */
+  readonly schedule?: (plan: RegionPlan) => ScanSchedule;
+  readonly wgsl?: WgslTarget;
+  readonly onPass?: (name: string, module: TensorModule) => void;
+};
+
+export type CompileResult = { readonly artifact: Artifact; readonly plans: readonly Plan[]; readonly module: TensorModule };
+
+const defaultInterval = 64;
+
+/** Compiles a checked layer. Throws an InternalError on a bug, an SsmError where a target cannot hold the layer. */
+export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileResult {
+  const machine = options.machine ?? machines[options.target];
+  const interval = options.checkpointInterval ?? defaultCheckpoints(machine);
+  const { module, ids } = runTensorPipeline(spec, { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval }, options.onPass);
+  const decisions: Decision[] = [];
+  const request: ModeRequest = options.mode ?? 'auto';
+  const choose = (plan: RegionPlan): ReturnType<typeof selectSchedule> => {
+    if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
+    return selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
+  };
+  const wanted = module.functions.filter((each) => options.entries !== 'forward-only' || each.name === 'forward');
+  const planned = wanted.map((body) => splitKernels(module, body, ids, {
+    machine, choose,
+    storage: (role, _subject, dtype) => {
+      if (dtype === 'flag' || dtype === 'index') return 'i32';
+      return role === 'input' || role === 'output' || role === 'output-cotangent' ? (options.storage ?? 'f32') : 'f32';
+    },
+    onDecision: (subject, decision) => decisions.push({
+      subject, chosen: describeSchedule(decision.schedule), alternatives: decision.alternatives, reason: decision.reason,
+    }),
+  }));
+  const plans = [...planned, ...stepPlan(spec, planned)];
+  plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`)));
+  const header = {
+    layer: spec.name, compiler: compilerVersion, mode: decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
+    contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),
+    axes: spec.axes, parameters: spec.params.map((param) => parameterOf(spec, param)), decisions,
+  } as const;
+  return { artifact: emit(options, plans, header), plans, module };
+}
+
+function emit(options: CompileOptions, plans: readonly Plan[], header: Parameters<typeof emitWasm>[1]): Artifact {
+  switch (options.target) {
+    case 'wasm':
+      return emitWasm(plans, header);
+    case 'wgsl':
+      return emitWgsl(plans, header, options.wgsl ?? defaultWgslTarget);
+    case 'cuda':
+      return emitCuda(plans, header);
+    default:
+      return options.target satisfies never;
+  }
+}
+
+/** A reverse order needs the future: no step. */
+function stepPlan(spec: LayerSpec, plans: readonly Plan[]): readonly Plan[] {
+  const isCausal = spec.body.every((item) => item.kind === 'let' || item.order === 'forward');
+  const forward = plans.find((plan) => plan.entry === 'forward');
+  return isCausal && forward !== undefined ? [{ ...pinLength(forward, 1), entry: 'step' }] : [];
+}
+
+function defaultCheckpoints(machine: Machine): number {
+  return machine.maximumWorkgroup === 1 ? defaultInterval : 16;
+}
+
+function parameterOf(spec: LayerSpec, param: ParamSpec): ManifestParameter {
+  const shape = param.axes.map((axis) => required(spec.axes.find((each) => each.name === axis), axis).size);
+  const initialiser = param.initial === null ? null : param.initial.kind === 'call' ? param.initial.name : param.initial.kind;
+  return { name: param.name, axes: param.axes, shape, complex: param.type === 'complex', initialiser };
+}
+
+/** `sequential(lanes 4, states 4)`, `three-pass of 256 tokens over lanes(…)`. */
+export function describeSchedule(schedule: ScanSchedule): string {
+  const { kind, ...rest } = schedule.parameters;
+  const inner = `${kind}(${Object.entries(rest).map(([name, value]) => `${name} ${String(value)}`).join(', ')})`;
+  return schedule.split === null ? inner : `three-pass of ${schedule.split.size} tokens over ${inner}`;
+}

@@ -1,0 +1,10 @@
+/** What schedules may assume of each target's machine, as data. A runtime may know its device better. */
+import type { Machine } from '../ir/schedule/parameters.ts';
+import type { TargetName } from './artifact.ts';
+
+export const machines: Readonly<Record<TargetName, Machine>> = {
+  wasm: { vectorWidth: 4, maximumWorkgroup: 1, sharedBytes: 0, shuffleWidth: 1, fillingThreads: 16 },
+  // defaults of WebGPU; no register exchange unless the device has wide subgroups
+  wgsl: { vectorWidth: 1, maximumWorkgroup: 256, sharedBytes: 16384, shuffleWidth: 1, fillingThreads: 65536 },
+  cuda: { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 49152, shuffleWidth: 32, fillingThreads: 65536 },
+};
