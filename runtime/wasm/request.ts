@@ -32,7 +32,7 @@ function directionOf(tensor: ManifestTensor, entry: EntryPointName): 'given' | '
     case 'gradient':
       return 'result';
     case 'saved':
-      return entry === 'backward' ? 'given' : 'result';
+      return entry === 'forwardSaved' ? 'result' : 'given';
     case 'scratch':
       return 'scratch';
     default:

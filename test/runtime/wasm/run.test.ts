@@ -7,6 +7,7 @@ import {
   header,
   histogramPlan,
   randomNumbers,
+  tensor,
   vectorAddPlan,
 } from '../../backends/wasm/kernels.ts';
 import type { Plan } from '../../../ir/plan.ts';
@@ -147,4 +148,45 @@ test('all worker counts give the same bits', async () => {
   }
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
+});
+
+test.each(['backward', 'backwardFinal'] as const)('%s takes what forwardSaved gives', async (entry) => {
+  await using device = await openWasm({ workers: 0, checks: 'canaries' });
+  const roles = { a: 'saved', b: 'final-cotangent', c: 'gradient' } as const;
+  const plan = vectorAddPlan();
+  const tensors = plan.tensors.map((each) => ({ ...each, role: roles[each.name as 'a' | 'b' | 'c'] }));
+  using layer = await device.prepare(emitWasm([{ ...plan, entry, tensors }], header));
+  const result = await layer.run({
+    entry,
+    sizes: { batch: 1, length: 2 },
+    tensors: new Map([
+      ['a', Float32Array.of(1, 2)],
+      ['b', Float32Array.of(3, 4)],
+    ]),
+  });
+  expect(await result.tensors.get('c')!.read()).toEqual(Float32Array.of(4, 6));
+});
+
+test('without tokens the final state is the initial one and other results are zero', async () => {
+  await using device = await openWasm({ workers: 0, checks: 'canaries' });
+  const { kernels } = vectorAddPlan();
+  const tensors = [
+    tensor('a', 'input', ['length']),
+    tensor('b', 'input', ['length']),
+    tensor('c', 'output', ['length']),
+    { ...tensor('h.initial', 'initial', [3]), subject: 'h' },
+    { ...tensor('h.final', 'final', [3]), subject: 'h' },
+    { ...tensor('other.final', 'final', [2]), subject: 'other' },
+  ];
+  using layer = await device.prepare(emitWasm([{ entry: 'forward', tensors, kernels }], header));
+  const none = new Float32Array(0);
+  const initial = Float32Array.of(1, 2, 3);
+  const given = new Map([
+    ['a', none],
+    ['b', none],
+    ['h.initial', initial],
+  ]);
+  const result = await layer.run({ entry: 'forward', sizes: { batch: 1, length: 0 }, tensors: given });
+  expect(await result.tensors.get('h.final')!.read()).toEqual(initial);
+  expect(await result.tensors.get('other.final')!.read()).toEqual(Float32Array.of(0, 0));
 });
