@@ -15,7 +15,7 @@ import {
 } from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import { expandDecay, expandExpm1 } from './exponential.ts';
-import { expandLog1p } from './logarithm.ts';
+import { expandLog1pOfUnit } from './logarithm.ts';
 import { atMost, constant, horner } from './polynomial.ts';
 
 /** erf(x) / x by x^2 on |x| <= 0.95, error 5.9e-8. */
@@ -40,7 +40,7 @@ export function lowerRelu(_builder: KernelBuilder, x: KernelExpression): KernelE
 /** ln(1 + e^x) = max(x, 0) + log1p(e^-|x|), at most 4 ulp on [-87, 100]. */
 export function expandSoftplus(builder: KernelBuilder, x: KernelExpression): KernelExpression {
   const decay = builder.let('decay', expandDecay(builder, unary('negate', unary('absolute', x))));
-  return add(lowerRelu(builder, x), expandLog1p(builder, decay));
+  return add(lowerRelu(builder, x), expandLog1pOfUnit(builder, decay));
 }
 
 /** ln(sigmoid x) = -softplus(-x). */

@@ -20,7 +20,6 @@ import {
   atLeast,
   atMost,
   constant,
-  constantOfBits,
   horner,
   integerConstant,
   integerType,
@@ -94,9 +93,9 @@ export function expandDecay(builder: KernelBuilder, x: KernelExpression): Kernel
   return select(binary('less', x, constant(-87, x)), constant(0, x), value);
 }
 
-/** e^x - 1 with at most 3 ulp: 2^k (e^r - 1) + (2^k - 1). Infinity from 88.73 on. */
+/** e^x - 1 with at most 3 ulp: 2^k (e^r - 1) + (2^k - 1). Overflows to infinity from 88.73 on. */
 export function expandExpm1(builder: KernelBuilder, x: KernelExpression): KernelExpression {
-  const bounded = builder.let('bounded', atMost(atLeast(x, -20), 89.5));
+  const bounded = builder.let('bounded', atMost(atLeast(x, -20), 88.8));
   const { count, rest } = reduceExponential(builder, bounded);
   const halfScale = builder.let(
     'scale',

@@ -109,6 +109,23 @@ export function expandLog1p(builder: KernelBuilder, x: KernelExpression): Kernel
   );
   const low = add(cubic, add(correction, multiply(count, constant(ln2Low, x))));
   const value = add(multiply(count, constant(ln2High, x)), add(f, low));
-  const outside = select(binary('less', constant(-1, x), x), x, unary('log2', add(constant(1, x), x)));
+  // -1 / 0 is -infinity, the root of a negative number NaN
+  const below = divide(constant(-1, x), unary('square-root', add(constant(1, x), x)));
+  const outside = select(binary('less', constant(-1, x), x), x, below);
   return select(isRegular, value, outside);
+}
+
+/**
+ * ln(1 + x) for 0 <= x <= 1 with at most 2 ulp, NaN for NaN. Above sqrt(2) - 1 it is
+ * ln 2 + ln(1 + (x - 1) / 2), whose argument is exact.
+ */
+export function expandLog1pOfUnit(builder: KernelBuilder, x: KernelExpression): KernelExpression {
+  const isNear = builder.let('isNear', binary('less', x, constant(Math.SQRT2 - 1, x)));
+  const halved = multiply(constant(0.5, x), subtract(x, constant(1, x)));
+  const f = builder.let('f', select(isNear, x, halved));
+  const square = builder.let('square', multiply(f, f));
+  const high = multiply(multiply(square, f), horner(f, log1pCoefficients));
+  const cubic = subtract(high, multiply(constant(0.5, x), square));
+  const low = add(cubic, select(isNear, constant(0, x), constant(ln2Low, x)));
+  return add(select(isNear, constant(0, x), constant(ln2High, x)), add(f, low));
 }
