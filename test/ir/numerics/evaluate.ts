@@ -4,8 +4,20 @@ import { KernelBuilder, variable } from '../../../ir/kernel/builder.ts';
 import type { Expansion } from '../../../ir/numerics/index.ts';
 
 const binaryText: Readonly<Record<string, string>> = {
-  add: '+', subtract: '-', multiply: '*', divide: '/', less: '<', 'less-equal': '<=', equal: '===', 'not-equal': '!==',
-  and: '&&', or: '||', 'bit-and': '&', 'bit-or': '|', 'shift-left': '<<', 'shift-right': '>>',
+  add: '+',
+  subtract: '-',
+  multiply: '*',
+  divide: '/',
+  less: '<',
+  'less-equal': '<=',
+  equal: '===',
+  'not-equal': '!==',
+  and: '&&',
+  or: '||',
+  'bit-and': '&',
+  'bit-or': '|',
+  'shift-left': '<<',
+  'shift-right': '>>',
 };
 
 function textOf(expression: KernelExpression): string {
@@ -18,16 +30,26 @@ function textOf(expression: KernelExpression): string {
     case 'unary': {
       const operand = textOf(expression.operand);
       switch (expression.operator) {
-        case 'negate': return `(-${operand})`;
-        case 'absolute': return `Math.abs(${operand})`;
-        case 'floor': return `Math.floor(${operand})`;
-        case 'square-root': return `Math.fround(Math.sqrt(${operand}))`;
-        case 'exp2': return `Math.fround(2 ** ${operand})`;
-        case 'log2': return `Math.fround(Math.log2(${operand}))`;
-        case 'sine': return `Math.fround(Math.sin(${operand}))`;
-        case 'cosine': return `Math.fround(Math.cos(${operand}))`;
-        case 'not': return `(!${operand})`;
-        default: throw new Error('no evaluation');
+        case 'negate':
+          return `(-${operand})`;
+        case 'absolute':
+          return `Math.abs(${operand})`;
+        case 'floor':
+          return `Math.floor(${operand})`;
+        case 'square-root':
+          return `Math.fround(Math.sqrt(${operand}))`;
+        case 'exp2':
+          return `Math.fround(2 ** ${operand})`;
+        case 'log2':
+          return `Math.fround(Math.log2(${operand}))`;
+        case 'sine':
+          return `Math.fround(Math.sin(${operand}))`;
+        case 'cosine':
+          return `Math.fround(Math.cos(${operand}))`;
+        case 'not':
+          return `(!${operand})`;
+        default:
+          throw new Error('no evaluation');
       }
     }
     case 'binary': {
@@ -54,14 +76,22 @@ export function compileExpansion(expansion: Expansion): (x: number) => number {
   const builder = new KernelBuilder();
   const input = { id: 1000 as VariableId, name: 'x', type: f32 };
   let result: KernelExpression | undefined;
-  const body = builder.nested(() => { result = expansion(builder, variable(input)); });
+  const body = builder.nested(() => {
+    result = expansion(builder, variable(input));
+  });
   const lines = body.map((statement) => {
     if (statement.kind !== 'let') throw new Error(`no evaluation of ${statement.kind}`);
     return `const v${statement.variable.id} = ${textOf(statement.value)};`;
   });
   const source = `return (v1000) => { ${lines.join('\n')} return ${textOf(result!)}; };`;
-  const toFloat = (bits: number): number => { integers[0] = bits; return floats[0]!; };
-  const toBits = (value: number): number => { floats[0] = value; return integers[0]!; };
+  const toFloat = (bits: number): number => {
+    integers[0] = bits;
+    return floats[0]!;
+  };
+  const toBits = (value: number): number => {
+    floats[0] = value;
+    return integers[0]!;
+  };
   return new Function('toFloat', 'toBits', source)(toFloat, toBits) as (x: number) => number;
 }
 

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { expandCosine, expandExp2, expandLog2, expandSine, functionTable, type Expansion } from '../../../ir/numerics/index.ts';
+import {
+  expandCosine,
+  expandExp2,
+  expandLog2,
+  expandSine,
+  functionTable,
+  type Expansion,
+} from '../../../ir/numerics/index.ts';
 import { compileExpansion, ulpError } from './evaluate.ts';
 
 const count = 100_000;
@@ -31,7 +38,13 @@ const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Ma
 const sigmoid = (x: number): number => (x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x)));
 const phi1 = (x: number): number => (x === 0 ? 1 : Math.expm1(x) / x);
 
-type Case = readonly [name: string, expansion: Expansion, exact: (x: number) => number, points: readonly number[], ulps: number];
+type Case = readonly [
+  name: string,
+  expansion: Expansion,
+  exact: (x: number) => number,
+  points: readonly number[],
+  ulps: number,
+];
 
 const cases: readonly Case[] = [
   ['exp2', expandExp2, (x) => 2 ** x, linear(-126, 127.9999), 1.1],
@@ -60,7 +73,8 @@ describe('error in units in the last place', () => {
       const error = ulpError(compiled(x), exact(x));
       if (error > worst) [worst, where] = [error, x];
     }
-    if (process.env['SHOW_ERRORS'] !== undefined) console.log(`${name}: ${worst.toFixed(2)} ulp at ${where}`);
+    if (process.env['SHOW_ERRORS'] !== undefined)
+      console.log(`${name}: ${worst.toFixed(2)} ulp at ${where}`);
     expect(worst, `at ${where}`).toBeLessThanOrEqual(ulps);
   });
 });
@@ -89,7 +103,8 @@ describe('absolute error', () => {
     const [compiledErf, compiledSine] = [compileExpansion(functionTable.erf), compileExpansion(expandSine)];
     const points = bothSigns(geometric(1e-30, 6));
     const relative = (value: number, exact: number): number => Math.abs(value / exact - 1);
-    const most = (errors: readonly number[]): number => errors.reduce((worst, each) => (each <= worst ? worst : each), 0);
+    const most = (errors: readonly number[]): number =>
+      errors.reduce((worst, each) => (each <= worst ? worst : each), 0);
     expect(most(points.map((x) => relative(compiledErf(x), erf(x))))).toBeLessThan(1e-6);
     const near = points.filter((x) => Math.abs(x) < 0.7);
     expect(most(near.map((x) => relative(compiledSine(x), Math.sin(x))))).toBeLessThan(2e-7);
@@ -101,9 +116,21 @@ test('values at the ends', () => {
   expect([-1e30, -127, -126.001, -Infinity].map((x) => at(expandExp2, x))).toEqual([0, 0, 0, 0]);
   expect([128, 1e30, Infinity].map((x) => at(expandExp2, x))).toEqual([Infinity, Infinity, Infinity]);
   expect([-126, -3, 0, 1, 127].map((x) => at(expandExp2, x))).toEqual([2 ** -126, 0.125, 1, 2, 2 ** 127]);
-  expect([0.25, 1, 2, 2 ** 100, 0, Infinity].map((x) => at(expandLog2, x))).toEqual([-2, 0, 1, 100, -Infinity, Infinity]);
+  expect([0.25, 1, 2, 2 ** 100, 0, Infinity].map((x) => at(expandLog2, x))).toEqual([
+    -2,
+    0,
+    1,
+    100,
+    -Infinity,
+    Infinity,
+  ]);
   expect(at(expandLog2, -1)).toBeNaN();
-  expect([-100, -Infinity, 89, 1e30].map((x) => at(functionTable.expm1, x))).toEqual([-1, -1, Infinity, Infinity]);
+  expect([-100, -Infinity, 89, 1e30].map((x) => at(functionTable.expm1, x))).toEqual([
+    -1,
+    -1,
+    Infinity,
+    Infinity,
+  ]);
   expect([-1, Infinity].map((x) => at(functionTable.log1p, x))).toEqual([-Infinity, Infinity]);
   expect([-1e30, 1e30].map((x) => at(functionTable.softplus, x))).toEqual([0, Math.fround(1e30)]);
   expect([-1e30, 0, 1e30].map((x) => at(functionTable.sigmoid, x))).toEqual([0, 0.5, 1]);
