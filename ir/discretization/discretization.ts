@@ -39,15 +39,18 @@ function zeroOrderHold(builder: TensorBuilder, system: ContinuousSystem): Discre
   return { coefficient, drive: builder.multiply(weight, system.drive) };
 }
 
-/** gbt(α): ā = (1 + (1−α)ΔJ)/(1 − αΔJ), b̄ = Δ·f/(1 − αΔJ); bilinear ½, euler 0, backward Euler 1. */
+/**
+ * gbt(α): ā = (1 + (1−α)ΔJ)/(1 − αΔJ), b̄ = Δ·f/(1 − αΔJ); bilinear ½, euler 0, backward Euler 1.
+ * Formed as ā = 1 + J·w with w = Δ/(1 − αΔJ): for slow modes only the last sum rounds, and an error
+ * of ā grows with the number of tokens.
+ */
 function generalizedBilinear(alpha: number): (builder: TensorBuilder, system: ContinuousSystem) => DiscreteSystem {
   return (builder, system) => {
     const scaled = builder.multiply(system.delta, system.coefficient);
     const one = builder.constant(1);
-    const numerator = builder.add(one, builder.multiply(builder.constant(1 - alpha), scaled));
     const denominator = builder.subtract(one, builder.multiply(builder.constant(alpha), scaled));
-    const decay = builder.rename(builder.divide(numerator, denominator), 'decay');
-    const weight = builder.divide(system.delta, denominator);
+    const weight = builder.rename(builder.divide(system.delta, denominator), 'weight');
+    const decay = builder.rename(builder.add(one, builder.multiply(weight, system.coefficient)), 'decay');
     return { coefficient: { kind: 'value', parts: [decay] }, drive: builder.multiply(weight, system.drive) };
   };
 }

@@ -58,11 +58,6 @@ export function expandExp2(builder: KernelBuilder, x: KernelExpression): KernelE
   return select(binary('less', capped, constant(-126, x)), constant(0, x), scaled);
 }
 
-/** e^x as 2^(x log2 e): relative error 2^-24 (2 + |x|) beside that of exp2. */
-export function lowerExponential(_builder: KernelBuilder, x: KernelExpression): KernelExpression {
-  return unary('exp2', multiply(x, constant(Math.LOG2E, x)));
-}
-
 type ReducedExponential = {
   /** k as a float, x = k ln2 + r */
   readonly count: KernelExpression;
@@ -79,6 +74,19 @@ function reduceExponential(builder: KernelBuilder, x: KernelExpression): Reduced
   const r = builder.let('r', subtract(high, multiply(count, constant(ln2Low, x))));
   const rest = add(r, multiply(multiply(r, r), horner(r, expm1Coefficients)));
   return { count, rest: builder.let('rest', rest) };
+}
+
+/**
+ * e^x with at most 2 ulp at every x (2^(x log2 e) loses |x| / 2 ulp); 0 below -87.3, infinity from
+ * 88.73 on. What recurrences compute per token is an exponent of 2 already and does not come here.
+ */
+export function lowerExponential(builder: KernelBuilder, x: KernelExpression): KernelExpression {
+  const bounded = builder.let('bounded', atMost(atLeast(x, -87), 89.5));
+  const { count, rest } = reduceExponential(builder, bounded);
+  const halfScale = builder.let('scale', powerOfTwo(subtract(convert(count, integerType(x)), integerConstant(1, x)), x));
+  const half = builder.let('half', add(halfScale, multiply(halfScale, rest)));
+  const large = select(binary('less', constant(88.8, x), x), multiply(x, constant(3e38, x)), add(half, half));
+  return select(binary('less', x, constant(-87, x)), constant(0, x), large);
 }
 
 /**

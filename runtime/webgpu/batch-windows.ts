@@ -39,7 +39,7 @@ function largestBinding(entry: ManifestEntry, sizes: RunSizes): number {
 
 /** Whether every tensor that outlives a window can be bound by pieces, or does not depend on the batch. */
 function isWindowable(entry: ManifestEntry, sizes: RunSizes): boolean {
-  if (entry.name === 'backward') return false;
+  if (entry.name === 'backward' || entry.name === 'backwardFinal') return false;
   const scratch = new Set(entry.tensors.filter((each) => each.role === 'scratch').map((each) => each.name));
   const kept = entry.tensors.filter((each) => !scratch.has(each.name) && each.dims.some(dependsOnBatch));
   if (kept.some((each) => bytesPerSequence(each, sizes) === null)) return false;

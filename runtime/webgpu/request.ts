@@ -42,7 +42,7 @@ export function directionOf(tensor: ManifestTensor, entry: EntryPointName): 'giv
     case 'gradient':
       return 'result';
     case 'saved':
-      return entry === 'backward' ? 'given' : 'result';
+      return entry === 'forwardSaved' ? 'result' : 'given';
     case 'scratch':
       return 'scratch';
     default:
