@@ -1,0 +1,8 @@
+/** The runtime, whatever the device: layers by name, their states, and the device interface under them. */
+export { loadLayer } from './layer.ts';
+export type { DeviceRecord, GradientCall, GradientResult, Layer, LayerCall, LayerResult } from './layer.ts';
+export type { LayerState } from './state.ts';
+export type { HostNumbers, LayerRecord, LayerValue, ShapedNumbers } from './layer-values.ts';
+export type {
+  DeviceInfo, DeviceTensor, ExecutionDevice, PreparedLayer, RunRequest, RunResult, TensorData,
+} from './device.ts';
