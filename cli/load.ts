@@ -1,0 +1,60 @@
+/** Reads the text that a command was given, and its sizes, and checks a layer of it. */
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { loadLayer } from '../dsl/index.ts';
+import type { LayerSpec } from '../dsl/spec.ts';
+import { SsmError, ssmError, type Diagnostic } from '../support/diagnostic.ts';
+import type { SourceFile } from '../support/source.ts';
+import { UsageError, type CommandEnvironment } from './environment.ts';
+
+/** Larger files are refused before they are read; the language's own limit is far below. */
+const largestFile = 16 * 2 ** 20;
+
+function readBytes(environment: CommandEnvironment, path: string): Uint8Array {
+  try {
+    const full = resolve(environment.directory, path);
+    const stat = statSync(full);
+    if (stat.isDirectory()) throw ssmError('SSM7001', `\`${path}\` is a folder`, 'name a file');
+    if (stat.size > largestFile) throw ssmError('SSM1005', `\`${path}\` has ${stat.size} bytes`, 'split the file');
+    return readFileSync(full);
+  } catch (error) {
+    if (error instanceof SsmError) throw error;
+    const code = (error as { code?: unknown }).code;
+    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'access is denied' : `cannot be read (${String(code)})`;
+    throw ssmError('SSM7001', `\`${path}\`: ${why}`, 'check the path; `-` reads the standard input');
+  }
+}
+
+/** The text of a file, `-` for the standard input. Throws SSM7001, SSM7002. */
+export async function readSource(environment: CommandEnvironment, path: string): Promise<SourceFile> {
+  const bytes = path === '-' ? await environment.readInput() : readBytes(environment, path);
+  const name = path === '-' ? '<stdin>' : path;
+  try {
+    return { name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    throw ssmError('SSM7002', `\`${name}\` is not UTF-8 text`, 'save the file as UTF-8');
+  }
+}
+
+/** `D=64` pairs as a map. Throws a UsageError. */
+export function parseSizes(pairs: readonly string[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  for (const pair of pairs) {
+    const match = /^([A-Za-z_][A-Za-z0-9_.]*)=([0-9]{1,10})$/.exec(pair);
+    const [name, value] = [match?.[1], match?.[2]];
+    if (name === undefined || value === undefined) throw new UsageError(`\`--size ${pair}\`: write an axis and a whole number, as in \`--size D=64\``);
+    sizes.set(name, Number(value));
+  }
+  return sizes;
+}
+
+export type LoadOptions = { readonly layer: string | null; readonly sizes: ReadonlyMap<string, number> };
+
+export type LoadedLayer = { readonly spec: LayerSpec; readonly warnings: readonly Diagnostic[] };
+
+/** A checked layer of a text; throws an SsmError with all diagnostics when it has errors. */
+export function requireLayer(file: SourceFile, options: LoadOptions): LoadedLayer {
+  const { spec, diagnostics } = loadLayer(file, options.layer, { sizes: options.sizes });
+  if (spec === null) throw new SsmError(diagnostics);
+  return { spec, warnings: diagnostics };
+}

@@ -1,0 +1,90 @@
+/** The command line as a table of commands with their options and one example each. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { compilerVersion } from '../backends/compile.ts';
+import { runCheck, type CheckOptions } from './commands/check.ts';
+import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
+import { runDevices, type DevicesOptions } from './commands/devices.ts';
+import { runExplain, type ExplainOptions } from './commands/explain.ts';
+import { passNames, type Progress } from './compile-layer.ts';
+import { exitCodes, usesColor, type CommandEnvironment, type ExitCode } from './environment.ts';
+import { reportFailure } from './output.ts';
+
+function positiveInteger(text: string): number {
+  const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;
+  if (value < 1) throw new InvalidArgumentError('write a positive whole number.');
+  return value;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function withLayer(command: Command): Command {
+  return command
+    .option('--layer <name>', 'the layer to take (default: the last one of the file)')
+    .option('--size <axis=number>', 'size of an axis instead of its default, e.g. D=64; may be repeated', collect, [])
+    .option('--json', 'one JSON document on the output');
+}
+
+function withCompiler(command: Command): Command {
+  return command
+    .addOption(new Option('--target <target>', 'what the kernels are for').choices(['wasm', 'wgsl', 'cuda']).default('wasm'))
+    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'))
+    .addOption(new Option('--dtype <dtype>', 'storage of inputs and outputs; states and parameters stay f32').choices(['f32', 'f16', 'bf16']).default('f32'))
+    .option('--dump-after <pass>', `print the IR after a pass, or \`all\` (${passNames.join(', ')})`)
+    .option('--dump-dir <folder>', 'write dumps there instead of the error stream')
+    .option('--stop-after <pass>', 'run no further than this pass');
+}
+
+function example(text: string): string {
+  return `\nExample:\n  ${text}\n`;
+}
+
+type Run = { code: ExitCode; json: boolean; command: string; readonly progress: Progress };
+
+function addCommands(program: Command, environment: CommandEnvironment, run: Run): void {
+  const act = <Options extends { json?: boolean }>(name: string, options: Options, action: () => Promise<ExitCode>): Promise<void> => {
+    run.command = name;
+    run.json = options.json === true;
+    return action().then((code) => void (run.code = code));
+  };
+  withLayer(program.command('check').description('check layers and report every mistake').argument('<file...>', 'texts; `-` is the standard input'))
+    .addHelpText('after', example('statefuse check examples/*.ssm'))
+    .action((files: string[], options: CheckOptions) => act('check', options, () => runCheck(environment, files, options)));
+  withCompiler(withLayer(program.command('compile').description('write kernels and their manifest').argument('<file>', 'text; `-` is the standard input')))
+    .option('--out-dir <folder>', 'where the files go')
+    .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))
+    .action((file: string, options: CompileCommandOptions) => act('compile', options, () => runCompile(environment, file, options, run.progress)));
+  withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input')))
+    .addOption(new Option('--batch <number>', 'sequences, for costs').argParser(positiveInteger).default(8))
+    .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))
+    .addHelpText('after', example('statefuse explain examples/s6.ssm --target wgsl'))
+    .action((file: string, options: ExplainOptions) => act('explain', options, () => runExplain(environment, file, options, run.progress)));
+  program.command('devices').description('list what can run layers on this machine')
+    .option('--json', 'one JSON document on the output')
+    .addHelpText('after', example('statefuse devices --json'))
+    .action((options: DevicesOptions) => act('devices', options, () => runDevices(environment, options)));
+}
+
+/** Runs one command line (without the program's own name) and gives the exit code; never throws. */
+export async function runCommandLine(parameters: readonly string[], environment: CommandEnvironment): Promise<ExitCode> {
+  const run: Run = { code: exitCodes.success, json: false, command: 'statefuse', progress: { pass: null } };
+  const program = new Command('statefuse')
+    .description('A compiler for state-space layers: kernels for WebGPU, CUDA and WebAssembly from one short text.')
+    .version(compilerVersion, '--version')
+    .showHelpAfterError('(add --help for the options)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: environment.writeOutput, writeErr: environment.writeError,
+      getOutHasColors: () => usesColor(environment, 'output'), getErrHasColors: () => usesColor(environment, 'error'),
+    })
+    .addHelpText('after', '\nExample:\n  statefuse explain examples/s6.ssm\n\nExit codes: 0 success, 1 diagnostics, 2 usage, 3 no device or unsupported target, 4 internal error, 130 interrupted');
+  addCommands(program, environment, run);
+  try {
+    await program.parseAsync(parameters, { from: 'user' });
+    return run.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
+    return reportFailure(environment, { error, command: run.command, pass: run.progress.pass, json: run.json });
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The pure part of `explain`: a checked layer and its plans as one document of plain data for someone
+ * who knows the paper and not the compiler. Rendering is the command line's.
+ */
+import type { LayerSpec } from '../../dsl/spec.ts';
+import { evaluateSize, formatSize, type RunSizes } from '../../support/size.ts';
+import type { Plan, PlanTensor } from '../plan.ts';
+import type { TensorModule } from '../tensor/ops.ts';
+import { printFormula } from './formula.ts';
+import { bytesOf, costOfKernel } from './launch-cost.ts';
+import { describeModes, describeState, readOutQuantities, type ModeFacts, type Quantity, type StateFacts } from './layer-facts.ts';
+
+export type ExplainedTensor = { readonly name: string; readonly axes: readonly string[]; readonly type: string; readonly note: string };
+
+export type ExplainedLaunch = {
+  readonly kernel: string;
+  readonly purpose: string;
+  readonly workgroups: string;
+  readonly workgroupSize: number;
+  readonly invocations: number;
+  readonly bytesPerToken: number;
+  readonly exponentialsPerToken: number;
+  readonly functionsPerToken: number;
+  readonly flopsPerToken: number;
+};
+
+export type ExplainedEntry = {
+  readonly entry: string;
+  readonly launches: readonly ExplainedLaunch[];
+  /** tensors between launches and between forward and backward, with their bytes at the nominal sizes */
+  readonly saved: readonly { readonly name: string; readonly axes: readonly string[]; readonly shape: string; readonly bytes: number }[];
+  readonly scratchBytes: number;
+};
+
+export type ExplainedDecision = { readonly subject: string; readonly chosen: string; readonly alternatives: readonly string[]; readonly reason: string };
+
+export type Explanation = {
+  readonly layer: string;
+  readonly axes: readonly { readonly name: string; readonly size: number }[];
+  readonly inputs: readonly ExplainedTensor[];
+  readonly parameters: readonly ExplainedTensor[];
+  readonly lets: readonly { readonly name: string; readonly axes: readonly string[]; readonly formula: string; readonly varies: boolean }[];
+  readonly states: readonly StateFacts[];
+  readonly outputs: readonly { readonly name: string; readonly axes: readonly string[]; readonly note: string; readonly formula: string }[];
+  readonly readOuts: readonly Quantity[];
+  readonly modes: readonly ModeFacts[];
+  readonly transitionForms: readonly { readonly state: string; readonly form: 'exponent' | 'value' }[];
+  readonly sizes: RunSizes;
+  readonly entries: readonly ExplainedEntry[];
+  readonly decisions: readonly ExplainedDecision[];
+};
+
+export type ExplainRequest = {
+  readonly spec: LayerSpec;
+  /** null and no plans where the target cannot hold the layer: the text is explained all the same */
+  readonly module: TensorModule | null;
+  readonly plans: readonly Plan[];
+  readonly decisions: readonly ExplainedDecision[];
+  /** sizes for which costs are given */
+  readonly sizes: RunSizes;
+};
+
+/** Builds the document; costs are per token at the given batch and length. */
+export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainRequest): Explanation {
+  const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
+  return {
+    layer: spec.name,
+    axes: spec.axes,
+    inputs: spec.inputs.map((each) => ({ name: each.name, axes: each.axes, type: each.type, note: each.variance.time ? 'per token' : 'per sequence' })),
+    parameters: spec.params.map((each) => ({ name: each.name, axes: each.axes, type: each.type, note: each.initial === null ? 'given by the caller' : 'initialised' })),
+    lets: spec.body.flatMap((item) =>
+      item.kind === 'let' ? [{ name: item.name, axes: item.value.axes, formula: printFormula(item.value), varies: item.value.variance.time }] : []),
+    states: states.map((each) => describeState(spec, each)),
+    outputs: spec.outputs.map((each) => ({ name: each.name, axes: each.axes, note: each.value.variance.time ? 'per token' : 'per sequence', formula: printFormula(each.value) })),
+    readOuts: readOutQuantities(spec),
+    modes: describeModes(spec),
+    transitionForms: transitionForms(module),
+    sizes,
+    entries: plans.map((plan) => explainEntry(plan, plan.entry === 'step' ? { batch: sizes.batch, length: 1 } : sizes)),
+    decisions,
+  };
+}
+
+function transitionForms(module: TensorModule | null): Explanation['transitionForms'] {
+  const forward = module?.functions.find((each) => each.name === 'forward');
+  return (forward?.instructions ?? []).flatMap(({ op }) =>
+    op.kind === 'affine-scan' ? [{ state: op.state, form: op.coefficient.kind }] : []);
+}
+
+function explainEntry(plan: Plan, sizes: RunSizes): ExplainedEntry {
+  const tokens = sizes.batch * sizes.length;
+  const launches = plan.kernels.map((kernel) => {
+    const cost = costOfKernel(kernel, sizes);
+    return {
+      kernel: kernel.name, purpose: kernel.notes[0] ?? '',
+      workgroups: kernel.grid.map(formatSize).filter((each) => each !== '1').join(' × ') || '1',
+      workgroupSize: kernel.workgroupSize, invocations: cost.invocations,
+      bytesPerToken: cost.bytes / tokens, exponentialsPerToken: cost.exponentials / tokens,
+      functionsPerToken: cost.functions / tokens, flopsPerToken: cost.flops / tokens,
+    };
+  });
+  const bytes = (tensor: PlanTensor): number => tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), bytesOf(tensor.storage));
+  const saved = plan.tensors.filter((each) => each.role === 'saved').map((each) => ({
+    name: each.name, axes: each.axes, shape: each.dims.map(formatSize).join(' × '), bytes: bytes(each),
+  }));
+  const scratchBytes = plan.tensors.filter((each) => each.role === 'scratch').reduce((sum, each) => sum + bytes(each), 0);
+  return { entry: plan.entry, launches, saved, scratchBytes };
+}
