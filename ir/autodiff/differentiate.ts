@@ -111,7 +111,7 @@ class Differentiation {
     if (known !== undefined) return known;
     const definition = required(this.#definitions.get(id), `definition of %${id}`);
     const { op } = definition;
-    const isRecomputed = op.kind === 'argument' || op.kind === 'rename' || op.kind === 'delay' || op.kind === 'last' || isElementwise(op);
+    const isRecomputed = op.kind === 'argument' || op.kind === 'rename' || op.kind === 'delay' || op.kind === 'slide' || op.kind === 'last' || isElementwise(op);
     if (isRecomputed) {
       const results = definition.results.map((value): TensorValue => ({ ...value, id: this.#builder.ids.mint() }));
       const clone: TensorInstruction = { op: mapOperands(op, (operand) => this.primal(operand)), results };

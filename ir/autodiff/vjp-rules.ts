@@ -64,6 +64,8 @@ export function pullBack(
       return pullBackContract(context, op, first);
     case 'delay':
       return [{ operand: op.operand, cotangent: builder.delay(first, -op.steps) }];
+    case 'slide':
+      return [{ operand: op.operand, cotangent: builder.slide(first, { from: op.to, to: op.from, steps: -op.steps, lengths: -op.lengths }) }];
     case 'last':
       return [{ operand: op.operand, cotangent: builder.atLast(first) }];
     case 'at-last':

@@ -116,6 +116,8 @@ class ComplexLowering {
         return this.#each(op.operand, (id) => builder.reduce(op.function, op.over, id));
       case 'delay':
         return this.#each(op.operand, (id) => builder.delay(id, op.steps));
+      case 'slide':
+        return this.#each(op.operand, (id) => builder.slide(id, op));
       case 'last':
         return this.#each(op.operand, (id) => builder.last(id));
       case 'at-last':

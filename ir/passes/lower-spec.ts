@@ -5,7 +5,7 @@
  * producers and consumers into the regions, so that no state × time tensor survives.
  */
 import { invariant, required } from '../../support/invariant.ts';
-import type { DiscretizationSpec, ElementwiseFunction, LayerSpec, SpecBinaryOperator, SpecExpression, StateSpec, Variance } from '../../dsl/spec.ts';
+import type { DiscretizationSpec, ElementwiseFunction, LayerSpec, SpecBinaryOperator, SpecExpression, StateSpec, TailSpec, Variance } from '../../dsl/spec.ts';
 import { discretize, type DiscreteSystem } from '../discretization/discretization.ts';
 import { TensorBuilder, unionAxes, type ValueIds } from '../tensor/builder.ts';
 import type { AffineScanOp, BinaryFunction, Coefficient, FunctionResult, TensorModule, TensorType, TensorValue, UnaryFunction, ValueId } from '../tensor/ops.ts';
@@ -31,12 +31,17 @@ class SpecLowering {
   readonly #inputs = new Map<string, ValueId>();
   readonly #params = new Map<string, ValueId>();
   readonly #lets = new Map<string, ValueId>();
+  /** what each tail is of, known from its first delay on */
+  readonly #delayed = new Map<string, ValueId>();
+  readonly #tails = new Map<string, ValueId>();
   readonly #states = new Map<string, { current: ValueId; previous: ValueId }>();
   readonly #results: FunctionResult[] = [];
 
   constructor(spec: LayerSpec, ids: ValueIds) {
     this.#spec = spec;
-    this.#builder = new TensorBuilder(spec.axes, ids);
+    // tails first: `u.tail` is an axis too, and stands before the axes of the value
+    const tails = spec.tails.map(({ name, count }) => ({ name, size: count }));
+    this.#builder = new TensorBuilder([...tails, ...spec.axes], ids);
   }
 
   run(): TensorModule {
@@ -49,6 +54,10 @@ class SpecLowering {
       const type: TensorType = { dtype: param.type, axes: this.#axes(param.axes, { batch: false, time: false }) };
       this.#params.set(param.name, builder.argument({ role: 'param', subject: param.name, type }));
     }
+    for (const tail of this.#spec.tails) {
+      const type: TensorType = { dtype: tail.type, axes: unionAxes(builder.axes, ['batch', tail.name], tail.axes) };
+      this.#tails.set(tail.name, builder.argument({ role: 'initial', subject: tail.name, type }));
+    }
     for (const item of this.#spec.body) {
       if (item.kind === 'let') this.#lets.set(item.name, builder.rename(this.expression(item.value), stem(item.name)));
       else this.#state(item);
@@ -58,14 +67,39 @@ class SpecLowering {
       const value = builder.broadcast(this.expression(output.value), axes);
       this.#results.push({ role: 'output', subject: output.name, part: 'whole', value: builder.rename(value, stem(output.name)) });
     }
+    for (const tail of this.#spec.tails) this.#finalTail(tail);
     const outputsFirst = [...this.#results].sort((left, right) => Number(left.role === 'final') - Number(right.role === 'final'));
     const forward = { name: 'forward', instructions: builder.instructions, results: outputsFirst };
-    return { name: this.#spec.name, axes: this.#spec.axes, functions: [forward] };
+    return { name: this.#spec.name, axes: builder.axes, functions: [forward] };
   }
 
   #axes(axes: readonly string[], variance: Variance): readonly string[] {
     const implicit = [...(variance.batch ? ['batch'] : []), ...(variance.time ? ['time'] : [])];
-    return unionAxes(this.#spec.axes, implicit, axes);
+    return unionAxes(this.#builder.axes, implicit, axes);
+  }
+
+  /** Tokens k … L − 1 from the piece itself, the first k from the end of the tail. */
+  #delay(expression: Extract<SpecExpression, { kind: 'delay' }>): ValueId {
+    const builder = this.#builder;
+    const { operand, steps } = expression;
+    const tail = required(this.#spec.tails.find((each) => each.name === expression.tail), `tail ${expression.tail}`);
+    const known = this.#delayed.get(tail.name);
+    const value = known ?? builder.broadcast(this.expression(operand), this.#axes(operand.axes, { batch: true, time: true }));
+    this.#delayed.set(tail.name, value);
+    const carried = required(this.#tails.get(tail.name), tail.name);
+    const first = builder.slide(carried, { from: tail.name, to: 'time', steps: steps - tail.count, lengths: 0 });
+    return builder.add(builder.delay(value, steps), first);
+  }
+
+  /** The last `count` values: from this piece, and from the old tail where the piece is shorter. */
+  #finalTail(tail: TailSpec): void {
+    const builder = this.#builder;
+    const value = required(this.#delayed.get(tail.name), `value of ${tail.name}`);
+    const carried = required(this.#tails.get(tail.name), tail.name);
+    const made = builder.slide(value, { from: 'time', to: tail.name, steps: tail.count, lengths: -1 });
+    const kept = builder.slide(carried, { from: tail.name, to: tail.name, steps: 0, lengths: -1 });
+    const final = builder.rename(builder.add(made, kept), stem(tail.name));
+    this.#results.push({ role: 'final', subject: tail.name, part: 'whole', value: final });
   }
 
   #state(state: StateSpec): void {
@@ -133,7 +167,7 @@ class SpecLowering {
       case 'reduce-time':
         return this.#reduceTime(expression.operator, this.expression(expression.operand));
       case 'delay':
-        return builder.delay(this.expression(expression.operand), expression.steps);
+        return this.#delay(expression);
       case 'gather':
         return builder.gather(this.expression(expression.table), expression.axis, this.expression(expression.index));
       case 'rename':
@@ -164,6 +198,14 @@ class SpecLowering {
     const builder = this.#builder;
     const [x, y] = operands;
     invariant(x !== undefined, `operand of ${name}`);
+    if (name === 'abs' && builder.typeOf(x).dtype === 'complex') {
+      const [re, im] = [builder.part('re', x), builder.part('im', x)];
+      const square = builder.add(builder.multiply(re, re), builder.multiply(im, im));
+      const isZero = builder.binary('equal', square, builder.constant(0));
+      // at 0 the gradient is 0, as PyTorch has it, not 0/0
+      const root = builder.unary('square-root', builder.select(isZero, builder.constant(1), square));
+      return builder.select(isZero, builder.constant(0), root);
+    }
     const direct = unaryFunctions[name];
     if (direct !== undefined) return builder.unary(direct, x);
     switch (name) {

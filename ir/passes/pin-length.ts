@@ -10,6 +10,44 @@ import type { Buffer, Kernel, KernelExpression, KernelStatement } from '../kerne
 import { unrollLoops } from '../kernel/passes/unroll-loops.ts';
 import { mapBodies, mapExpressions, rewriteExpression } from '../kernel/walk.ts';
 import type { Plan } from '../plan.ts';
+import type { AffineScanOp, TensorFunction, TensorOp } from '../tensor/ops.ts';
+
+/**
+ * Why the forward function run on one token after another, with the states handed on, is not the
+ * forward function run on all of them; null if it is. Reductions over time would need accumulators in
+ * the state record, and positions a count of the tokens before.
+ */
+export function stepObstacle(forward: TensorFunction): string | null {
+  for (const { op } of forward.instructions) {
+    const found = obstacleOf(op) ?? (op.kind === 'affine-scan' ? obstacleInScan(op) : null);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function obstacleOf(op: TensorOp): string | null {
+  switch (op.kind) {
+    case 'length':
+      return 'a value depends on the length of the sequence';
+    case 'iota':
+      return op.axis === 'time' ? 'a value depends on the position of the token in the sequence' : null;
+    case 'reduce':
+    case 'contract':
+    case 'scatter-add':
+      return op.over.includes('time') ? 'a reduction over time needs all tokens' : null;
+    case 'last':
+    case 'at-last':
+      return 'a result is of the last token only';
+    default:
+      return null;
+  }
+}
+
+function obstacleInScan(op: AffineScanOp): string | null {
+  if (op.order === 'reverse') return `the state ${op.state} runs in reverse and needs the tokens to come`;
+  if (op.yields.some((each) => each.sumOver.includes('time'))) return 'a reduction over time needs all tokens';
+  return op.region.reduce<string | null>((found, each) => found ?? obstacleOf(each.op), null);
+}
 
 /** The plan for sequences of exactly `length` tokens. */
 export function pinLength(plan: Plan, length: number): Plan {

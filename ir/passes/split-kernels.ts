@@ -165,6 +165,7 @@ class KernelSplit {
         case 'scatter-add':
           return cost > 1;
         case 'delay':
+        case 'slide':
         case 'gather':
         case 'reduce':
           return cost > 6;
@@ -178,7 +179,7 @@ class KernelSplit {
   #inlineCost(id: ValueId): number {
     if (this.#memory.has(id)) return 1;
     const op = this.#definitions.get(id)?.op;
-    if (op === undefined || !(isElementwise(op) || op.kind === 'delay' || op.kind === 'gather' || op.kind === 'rename' || op.kind === 'last')) return 1;
+    if (op === undefined || !(isElementwise(op) || op.kind === 'delay' || op.kind === 'slide' || op.kind === 'gather' || op.kind === 'rename' || op.kind === 'last')) return 1;
     if (op.kind === 'constant' || op.kind === 'length' || op.kind === 'iota') return 0;
     const own = op.kind === 'analytic' ? 40 : op.kind === 'unary' && op.function !== 'negate' && op.function !== 'to-real' ? 10 : op.kind === 'broadcast' || op.kind === 'rename' ? 0 : 1;
     return operandsOf(op).reduce((sum, each) => sum + this.#inlineCost(each), own);

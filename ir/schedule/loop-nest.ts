@@ -197,6 +197,8 @@ class LoopNestEmission {
       }
       case 'delay':
         return this.#delayed(op, site);
+      case 'slide':
+        return this.#slid(op, site);
       case 'last':
         return this.#evaluate(op.operand, { ...site, coordinates: withCoordinates(site.coordinates, [['time', subtract(this.#length(), integer(1))]]) });
       case 'at-last': {
@@ -230,6 +232,20 @@ class LoopNestEmission {
     return select(inside, value, literal(0));
   }
 
+  #slid(op: Extract<TensorOp, { kind: 'slide' }>, site: Site): KernelExpression {
+    const builder = this.#builder;
+    const size = (axis: string): KernelExpression => {
+      const extent = this.#request.extent(axis);
+      return typeof extent === 'number' ? integer(extent) : this.#length();
+    };
+    const shift = op.lengths === 0 ? integer(op.steps) : add(multiply(this.#length(), integer(op.lengths)), integer(op.steps));
+    const source = builder.let('source', subtract(required(site.coordinates.get(op.to), op.to), shift));
+    const inside = builder.let('inside', binary('and', binary('less-equal', integer(0), source), less(source, size(op.from))));
+    const safe = builder.let('source', select(inside, source, integer(0)));
+    const value = this.#evaluate(op.operand, { ...site, coordinates: withCoordinates(site.coordinates, [[op.from, safe]]) });
+    return select(inside, value, literal(0));
+  }
+
   /** The axis along which vectors lie: the last result axis or the last looped one, whichever loads better. */
   #chooseVector(): Vector {
     const width = this.#parameters.vectorWidth;
@@ -259,6 +275,7 @@ class LoopNestEmission {
       if (definition === undefined) return 0;
       const { op } = definition;
       if (op.kind === 'rename') return visit(op.operand, op.to === along ? op.from : along, false);
+      if (op.kind === 'slide' && (op.from === along || op.to === along)) return Infinity;
       if (op.kind === 'gather') return axesOf(op.index).includes(along) ? Infinity : visit(op.table, along, false);
       if (op.kind === 'scatter-add' && (op.axis === along || axesOf(op.index).includes(along))) return Infinity;
       return operandsOf(op).reduce((sum, each) => sum + visit(each, along, false), 0);

@@ -49,6 +49,8 @@ export class RegionValues {
   #site: InnerSite | null = null;
   #states: StateSource = () => null;
   #override: (id: ValueId) => KernelExpression | null = () => null;
+  #overrideInner: (id: ValueId) => KernelExpression | null = () => null;
+  #powers: StateSource = () => null;
 
   constructor(options: RegionValuesOptions) {
     this.#options = options;
@@ -72,9 +74,24 @@ export class RegionValues {
     this.#override = source;
   }
 
+  /** Values over inner axes that come from elsewhere in this phase (staged in shared memory). */
+  overrideInner(source: (id: ValueId) => KernelExpression | null): void {
+    this.#overrideInner = source;
+  }
+
+  /** All coordinates at an inner iteration. */
+  coordinatesAt(site: InnerSite): Coordinates {
+    return withCoordinates(this.#coordinates(), site.coordinates);
+  }
+
   /** How states are read in inner iterations (register arrays, histories). */
   readStates(source: StateSource): void {
     this.#states = source;
+  }
+
+  /** Powers of transitions that were computed before (once per channel, in the replay). */
+  readPowers(source: StateSource): void {
+    this.#powers = source;
   }
 
   /** Gives a scalar its value for this token (a finished reduction, a recurrence without inner axes). */
@@ -217,7 +234,7 @@ export class RegionValues {
     const memo = this.#inner.get(key);
     if (memo !== undefined) return memo;
     const stored = this.#fixedArrays.get(key);
-    const state = this.#states(id, lane);
+    const state = this.#states(id, lane) ?? this.#overrideInner(id);
     const value = state ?? (stored === undefined ? this.#computeInner(id, lane) : element(stored, this.step()));
     const bound = builder.let(this.#nameOf(id), value);
     this.#inner.set(key, bound);
@@ -266,7 +283,8 @@ export class RegionValues {
     if (known !== undefined) return known;
     const { builder, plan } = this.#options;
     const isScalar = plan.inner.length === 0;
-    const made = builder.let('decay', unary('exp2', isScalar ? this.scalar(exponent) : this.inner(exponent, lane)));
+    const computed = this.#powers(exponent, lane) ?? unary('exp2', isScalar ? this.scalar(exponent) : this.inner(exponent, lane));
+    const made = builder.let('decay', computed);
     if (!isScalar) this.#inner.set(key, made);
     return made;
   }

@@ -100,6 +100,11 @@ export class ScanThread {
     return liveInstructions(this.plan.op.region, rootIds(roots));
   }
 
+  /** Values that the recurrence of a pass reads. */
+  recurrenceIds(roots: PassRoots): readonly ValueId[] {
+    return rootIds({ ...roots, values: [] });
+  }
+
   /** Computes what is fixed in time before the loop over tokens, into registers. */
   prepareFixed(passes: readonly PassRoots[]): void {
     const { plan, values } = this;

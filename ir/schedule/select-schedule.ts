@@ -46,7 +46,7 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
     const reason = split === null ? 'a worker walks over the tokens of whole channels; states stay in registers' : 'mode scan was asked for';
     return { schedule: { parameters: cpuParameters(plan, machine), split }, alternatives: [split === null ? 'three-pass' : 'sequential'], reason };
   }
-  const lanes = lanesParametersFor(plan, machine);
+  const lanes = lanesParametersFor(plan, machine, request.interval);
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
     const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens`;
     return { schedule: { parameters: lanes, split }, alternatives: ['sequential', 'three-pass'], reason };

@@ -18,6 +18,7 @@ import type { InnerSite } from './region-values.ts';
 import { hasInnerAxis } from './region-plan.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore, type ThreadShape } from './scan-thread.ts';
 import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
+import { emitTiledScan, isTileable } from './tiled.ts';
 
 export type SequentialParameters = {
   readonly kind: 'sequential';
@@ -36,7 +37,7 @@ export function sequentialGroups(channelCount: number, parameters: SequentialPar
 
 /** The kernel of one scan. */
 export function emitSequentialScan(request: ScanRequest, parameters: SequentialParameters): Kernel {
-  return new SequentialEmission(request, parameters).run();
+  return isTileable(request, parameters) ? emitTiledScan(request, parameters) : new SequentialEmission(request, parameters).run();
 }
 
 class SequentialEmission {

@@ -6,7 +6,7 @@
 import { invariant, required } from '../../support/invariant.ts';
 import {
   checkpointAxis, checkpointIntervalOf,
-  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type TensorDtype, type TensorInstruction,
+  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type Slide, type TensorDtype, type TensorInstruction,
   type TensorOp, type TensorType, type TensorValue, type UnaryFunction, type ValueId,
 } from './ops.ts';
 
@@ -257,6 +257,13 @@ export class TensorBuilder {
   delay(operand: ValueId, steps: number): ValueId {
     if (steps === 0) return operand;
     return this.#emit({ kind: 'delay', operand, steps }, 'delayed', this.typeOf(operand));
+  }
+
+  slide(operand: ValueId, slide: Slide): ValueId {
+    const { from, to, steps, lengths } = slide;
+    const type = this.typeOf(operand);
+    const axes = unionAxes(this.axes, type.axes.map((axis) => (axis === from ? to : axis)));
+    return this.#emit({ kind: 'slide', operand, from, to, steps, lengths }, this.value(operand).name, { dtype: type.dtype, axes });
   }
 
   last(operand: ValueId): ValueId {

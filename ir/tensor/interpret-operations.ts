@@ -157,6 +157,22 @@ function evaluateDelay(op: Of<'delay'>, type: TensorType, read: ReadValue, { siz
   return moveTokens(read(op.operand), type.axes, sizeOf, moved);
 }
 
+function evaluateSlide(op: Of<'slide'>, type: TensorType, read: ReadValue, { sizeOf, length }: Frame): Tensor {
+  const shift = op.steps + op.lengths * length;
+  const [from, to] = [Math.max(0, -shift), Math.max(0, shift)];
+  const count = Math.max(0, Math.min(sizeOf(op.from) - from, sizeOf(op.to) - to));
+  return byPart([read(op.operand)], ([part = read(op.operand)]) => {
+    const result = zeros(type.axes, sizeOf, 'real');
+    const shape = type.axes.map((axis) => (axis === op.to ? count : sizeOf(axis)));
+    const own = type.axes.map((axis) => (axis === op.to ? op.from : axis));
+    const strides = [stridesAlong(result, type.axes), stridesAlong(part, own)];
+    const at = type.axes.indexOf(op.to);
+    const start = [to * (strides[0]?.[at] ?? 0), from * (strides[1]?.[at] ?? 0)];
+    if (count > 0) copyAlong({ shape, strides, start }, result.re, part.re);
+    return result;
+  });
+}
+
 function rowOf(value: number | undefined, size: number, axis: string): number {
   const row = value ?? NaN;
   invariant(Number.isInteger(row) && row >= 0 && row < size, `index ${row} outside axis ${axis} of size ${size}`);
@@ -254,6 +270,8 @@ export function evaluateOperation(
       return [evaluateContract(op, type, read, frame)];
     case 'delay':
       return [evaluateDelay(op, type, read, frame)];
+    case 'slide':
+      return [evaluateSlide(op, type, read, frame)];
     case 'last':
       return [moveTokens(read(op.operand), type.axes, sizeOf, { from: sizeOf('time') - 1, to: 0, count: 1 })];
     case 'at-last':

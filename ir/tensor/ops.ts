@@ -91,6 +91,12 @@ export type TensorOp =
   | { readonly kind: 'contract'; readonly left: ValueId; readonly right: ValueId; readonly over: readonly string[] }
   /** value `steps` tokens earlier (later if negative), zero outside */
   | { readonly kind: 'delay'; readonly operand: ValueId; readonly steps: number }
+  /**
+   * Entry i along `to` is entry i − (steps + lengths · length) of the operand along `from`, zero where
+   * there is none. Moves values between time and the tail of a delay; the transpose swaps the axes and
+   * negates the shift.
+   */
+  | ({ readonly kind: 'slide'; readonly operand: ValueId } & Slide)
   /** value at the last token: drops time */
   | { readonly kind: 'last'; readonly operand: ValueId }
   /** adjoint of last: the operand at the last token, zero elsewhere */
@@ -100,6 +106,9 @@ export type TensorOp =
   /** adjoint of gather: Σ of values into row `index` along `axis`, summed over `over`; deterministic */
   | { readonly kind: 'scatter-add'; readonly values: ValueId; readonly axis: string; readonly index: ValueId; readonly over: readonly string[] }
   | AffineScanOp;
+
+/** A shift from one axis (`time` or a declared one) to another or the same. */
+export type Slide = { readonly from: string; readonly to: string; readonly steps: number; readonly lengths: number };
 
 /**
  * The transition of one token. `exponent`: a = 2^e with a real e, so that the decay of many tokens
@@ -200,6 +209,7 @@ export function isElementwise(op: TensorOp): boolean {
     case 'reduce':
     case 'contract':
     case 'delay':
+    case 'slide':
     case 'last':
     case 'at-last':
     case 'gather':

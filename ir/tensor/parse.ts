@@ -99,6 +99,11 @@ const readers: { readonly [Kind in PlainKind]: (cursor: TirCursor) => OpOf<Kind>
     return { kind: 'reduce', function: name, over: readAxes(cursor), operand: readValueId(cursor) };
   },
   'contract': readContract,
+  'slide': (cursor) => ({
+    kind: 'slide', operand: readValueId(cursor),
+    from: readAfter(cursor, 'from', readName), to: readAfter(cursor, 'to', readName),
+    steps: readAfter(cursor, 'by', readNumber), lengths: readAfter(cursor, 'lengths', readNumber),
+  }),
   'delay': (cursor) => ({ kind: 'delay', operand: readValueId(cursor), steps: readAfter(cursor, 'by', readNumber) }),
   'last': (cursor) => ({ kind: 'last', operand: readValueId(cursor) }),
   'at-last': (cursor) => ({ kind: 'at-last', operand: readValueId(cursor) }),

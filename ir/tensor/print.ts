@@ -63,6 +63,8 @@ function printOperation(op: Exclude<TensorOp, AffineScanOp>): string {
       return `contract ${printIds([op.left, op.right])} over ${printAxes(op.over)}`;
     case 'delay':
       return `delay %${op.operand} by ${printNumber(op.steps)}`;
+    case 'slide':
+      return `slide %${op.operand} from ${printName(op.from)} to ${printName(op.to)} by ${printNumber(op.steps)} lengths ${printNumber(op.lengths)}`;
     case 'last':
       return `last %${op.operand}`;
     case 'at-last':

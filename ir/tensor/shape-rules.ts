@@ -148,6 +148,16 @@ function delayRule(op: OpOf<'delay'>, { typeOf }: TypeScope): Derived {
   return operand.axes.includes('time') ? [operand] : 'delays a value that does not vary with time';
 }
 
+function slideRule(op: OpOf<'slide'>, { axes, typeOf }: TypeScope): Derived {
+  const { dtype, axes: present } = typeOf(op.operand);
+  const isPlace = (axis: string): boolean => axis === 'time' || axes.some((each) => each.name === axis);
+  if (!Number.isInteger(op.steps) || !Number.isInteger(op.lengths)) return `slides by ${op.steps} and ${op.lengths} lengths`;
+  if (!isPlace(op.from) || !isPlace(op.to)) return `slides from ${op.from} to ${op.to}, which are not both time or declared`;
+  if (!present.includes(op.from)) return `slides along absent axis ${op.from}`;
+  if (op.to !== op.from && present.includes(op.to)) return `slides to ${op.to}, which the operand has already`;
+  return typed(dtype, unionAxes(axes, withoutAxes(present, [op.from]), [op.to]));
+}
+
 function lastRule(op: OpOf<'last'>, { typeOf }: TypeScope): Derived {
   const { dtype, axes } = typeOf(op.operand);
   if (dtype === 'complex') return 'last of a complex value';
@@ -208,6 +218,7 @@ const rules: RuleTable = {
   'reduce': reduceRule,
   'contract': contractRule,
   'delay': delayRule,
+  'slide': slideRule,
   'last': lastRule,
   'at-last': atLastRule,
   'gather': gatherRule,

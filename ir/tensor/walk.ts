@@ -16,6 +16,7 @@ export function operandsOf(op: TensorOp): readonly ValueId[] {
     case 'rename':
     case 'reduce':
     case 'delay':
+    case 'slide':
     case 'last':
     case 'at-last':
       return [op.operand];
@@ -56,6 +57,7 @@ export function mapOperands(op: TensorOp, change: (id: ValueId) => ValueId): Ten
     case 'rename':
     case 'reduce':
     case 'delay':
+    case 'slide':
     case 'last':
     case 'at-last':
       return { ...op, operand: at(0) };

@@ -16,7 +16,11 @@ import type { OracleTensor } from '../oracle/node-tensor.ts';
 import { argumentsOf, expectedGradients, planArguments, relativeError, specOf, type CaseTensors } from '../support/compiled-case.ts';
 import { packTensor } from '../support/oracle-requests.ts';
 
-const cpu: Machine = { vectorWidth: 4, maximumWorkgroup: 1, sharedBytes: 0, shuffleWidth: 1, fillingThreads: 1 };
+const machines: Readonly<Record<string, Machine>> = {
+  cpu: { vectorWidth: 4, maximumWorkgroup: 1, sharedBytes: 0, shuffleWidth: 1, fillingThreads: 1 },
+  gpu: { vectorWidth: 1, maximumWorkgroup: 256, sharedBytes: 16384, shuffleWidth: 1, fillingThreads: 65536 },
+  'gpu with shuffles': { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 49152, shuffleWidth: 32, fillingThreads: 65536 },
+};
 
 /** Float64 execution leaves only the numerics library's f32-grade polynomials as error. */
 const bar = 1e-5;
@@ -29,9 +33,10 @@ function check(plan: Plan, tensors: ReadonlyMap<string, Float64Array>, role: str
   }
 }
 
-const runs = goldenCases.flatMap((each) => (['recurrent', 'scan'] as const).map((mode) => [each.name, mode, each] as const));
+const runs = goldenCases.flatMap((each) => (['recurrent', 'scan'] as const).flatMap((mode) => Object.keys(machines).map((machine) => [each.name, mode, machine, each] as const)));
 
-describe.each(runs)('%s in mode %s', (_name, mode, golden) => {
+describe.each(runs)('%s in mode %s on a %s', (_name, mode, machineName, golden) => {
+  const machine = required(machines[machineName], machineName);
   const data: GoldenData = golden.load();
   const spec = specOf(data);
   const { module, ids } = runTensorPipeline(spec, { withRespectTo: null, checkpointInterval: 8 });
@@ -39,7 +44,7 @@ describe.each(runs)('%s in mode %s', (_name, mode, golden) => {
   const planOf = (name: string): Plan => {
     const body = required(module.functions.find((each) => each.name === name), name);
     const plan = splitKernels(module, body, ids, {
-      machine: cpu, choose: (region) => selectSchedule(region, cpu, { mode, pieceLength: 8, interval: 8 }), onDecision: () => {},
+      machine, choose: (region) => selectSchedule(region, machine, { mode, pieceLength: 8, interval: 8 }), onDecision: () => {},
       storage: (_role, _subject, dtype) => (dtype === 'flag' || dtype === 'index' ? 'i32' : 'f32'),
     });
     plan.kernels.forEach((kernel) => assertKernel(kernel, name));
