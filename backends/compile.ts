@@ -4,14 +4,14 @@
  */
 import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
 import { assertKernel } from '../ir/kernel/verify.ts';
-import { pinLength } from '../ir/passes/pin-length.ts';
+import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { splitKernels } from '../ir/passes/split-kernels.ts';
 import type { Plan } from '../ir/plan.ts';
 import { runTensorPipeline } from '../ir/pipeline.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
 import { selectSchedule, type ModeRequest } from '../ir/schedule/select-schedule.ts';
-import type { TensorModule } from '../ir/tensor/ops.ts';
+import type { TensorFunction, TensorModule } from '../ir/tensor/ops.ts';
 import { contentHash } from '../support/hash.ts';
 import { required } from '../support/invariant.ts';
 import type { Artifact, Decision, ManifestParameter, TargetName } from './artifact.ts';
@@ -68,7 +68,9 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
       subject, chosen: describeSchedule(decision.schedule), alternatives: decision.alternatives, reason: decision.reason,
     }),
   }));
-  const plans = [...planned, ...stepPlan(spec, planned)];
+  const step = stepPlan(planned.find((each) => each.entry === 'forward'), wanted.find((each) => each.name === 'forward'), (reason) =>
+    decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason }));
+  const plans = [...planned, ...step];
   plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`)));
   const header = {
     layer: spec.name, compiler: compilerVersion, mode: decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
@@ -91,11 +93,13 @@ function emit(options: CompileOptions, plans: readonly Plan[], header: Parameter
   }
 }
 
-/** A reverse order needs the future: no step. */
-function stepPlan(spec: LayerSpec, plans: readonly Plan[]): readonly Plan[] {
-  const isCausal = spec.body.every((item) => item.kind === 'let' || item.order === 'forward');
-  const forward = plans.find((plan) => plan.entry === 'forward');
-  return isCausal && forward !== undefined ? [{ ...pinLength(forward, 1), entry: 'step' }] : [];
+/** The one-token step, or the recorded reason why there is none. */
+function stepPlan(forward: Plan | undefined, body: TensorFunction | undefined, record: (reason: string) => void): readonly Plan[] {
+  if (forward === undefined || body === undefined) return [];
+  const obstacle = stepObstacle(body);
+  if (obstacle === null) return [{ ...pinLength(forward, 1), entry: 'step' }];
+  record(obstacle);
+  return [];
 }
 
 function defaultCheckpoints(machine: Machine): number {

@@ -2,6 +2,7 @@
 import type { LayerSyntax, SourceTree } from './ast.ts';
 import { checkSize, declareAxis, sizeValue } from './check/axes.ts';
 import { functionNames } from './check/calls.ts';
+import { tailsOf, warnUnmaskedTaps } from './check/delays.ts';
 import { complain, didYouMean } from './check/elaboration.ts';
 import type { Elaboration, Place } from './check/elaboration.ts';
 import { checkItems } from './check/items.ts';
@@ -43,6 +44,7 @@ export function elaborate(
   };
   checkLayerNames(place, tree);
   if (bindParameters(place, layer)) checkItems(place);
+  warnUnmaskedTaps(place);
   checkSizesUsed(place, layer);
   const diagnostics = chosen(run.problems);
   if (hasErrors(diagnostics)) return { spec: null, diagnostics };
@@ -52,6 +54,7 @@ export function elaborate(
   const inputs = [...run.inputs.values()];
   const spec: LayerSpec = {
     name: layer.name.text, axes: [...run.axes.values()], inputs, params, body, outputs,
+    tails: tailsOf({ body, outputs }),
   };
   return { spec, diagnostics };
 }
@@ -61,7 +64,7 @@ function startRun(tree: SourceTree, options: ElaborateOptions): Elaboration {
     file: tree.file,
     layers: new Map(tree.layers.map((layer) => [layer.name.text, layer])),
     sizes: options.sizes, sizesUsed: new Set(), axes: new Map(),
-    inputs: new Map(), params: [], body: [], outputs: [], lets: new Map(), made: new Map(),
+    inputs: new Map(), params: [], body: [], outputs: [], lets: new Map(), made: new Map(), tails: new Map(), tapReset: null,
     problems: [], seen: new Set(), applications: 0, errors: 0, defining: null,
   };
 }

@@ -22,6 +22,21 @@ export type LayerSpec = {
   /** in an order in which each item refers to earlier ones only */
   readonly body: readonly BodySpec[];
   readonly outputs: readonly OutputSpec[];
+  /** what delays carry from one piece of a sequence to the next; part of the state record */
+  readonly tails: readonly TailSpec[];
+};
+
+/**
+ * The last `count` values of what is delayed, per sequence, oldest first: where delays look before the
+ * first token of a piece. `count` is the largest delay of that value.
+ */
+export type TailSpec = {
+  /** path in the state record: `u.tail`, `block.h.tail`; also the name of the axis of size `count` */
+  readonly name: string;
+  readonly count: number;
+  /** axes of the value, without batch and the tail's own axis, which stands before them */
+  readonly axes: readonly string[];
+  readonly type: 'real' | 'complex';
 };
 
 export type InputSpec = {
@@ -155,8 +170,17 @@ export type SpecExpression = ExpressionFacts &
     | { readonly kind: 'reduce'; readonly operator: 'sum' | 'mean' | 'max'; readonly over: readonly string[]; readonly operand: SpecExpression }
     /** over the sequence: the result is per sequence */
     | { readonly kind: 'reduce-time'; readonly operator: 'sum' | 'mean' | 'last'; readonly operand: SpecExpression }
-    /** the value `steps` tokens earlier; zero (or the carried tail) before the first */
-    | { readonly kind: 'delay'; readonly operand: SpecExpression; readonly steps: number; readonly name: string }
+    /**
+     * The value `steps` tokens earlier; before the first token of a piece it is read from the tail of
+     * that name, zeros at the start of a sequence. Delays with one tail have one operand.
+     */
+    | {
+        readonly kind: 'delay';
+        readonly operand: SpecExpression;
+        readonly steps: number;
+        readonly name: string;
+        readonly tail: string;
+      }
     /** row of a table: table[index, …] along `axis` */
     | { readonly kind: 'gather'; readonly table: SpecExpression; readonly axis: string; readonly index: SpecExpression }
     /** the same numbers under another axis name of the same size */

@@ -33,6 +33,7 @@ export const diagnosticCodes = {
   SSM3006: 'initialiser not evaluable',
   SSM3007: 'unstable transition',
   SSM3008: 'time inside the transition',
+  SSM3009: 'delay across resets',
   SSM4001: 'mode not legal',
   SSM4002: 'no schedule',
   SSM4003: 'feature not implemented',

@@ -9,7 +9,8 @@ import { constantArgument, matchArguments, rejectAxes } from './arguments.ts';
 import type { Signature } from './arguments.ts';
 import { axisPaths, findAxis } from './axes.ts';
 import { elementwiseOf, iotaOf, unionAxes, unionVariance } from './build.ts';
-import { complain, didYouMean, freshPath } from './elaboration.ts';
+import { checkDelay } from './delays.ts';
+import { complain, didYouMean } from './elaboration.ts';
 import type { Checked, Place } from './elaboration.ts';
 import { checkExpression } from './expressions.ts';
 import { initialiserNames } from './initialisers.ts';
@@ -28,7 +29,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['rms_norm', (place, call) => checkNorm(place, call, 'keep')],
   ['layer_norm', (place, call) => checkNorm(place, call, 'centre')],
   ['last', checkLast],
-  ['delay', checkDelay],
+  ['delay', (place, call) => checkDelay(place, call, argumentsOf)],
   ['gather', checkGather],
   ['pick', checkGather],
   ['rename', checkRename],
@@ -219,41 +220,6 @@ function checkNorm(place: Place, call: CallSyntax, mean: 'keep' | 'centre'): Che
   return normalise(
     place, { operator: 'mean', over, names: call.axes, operand, span: call.span }, mean, epsilon,
   );
-}
-
-const delayLimit = 65536;
-
-function checkDelay(place: Place, call: CallSyntax): Checked {
-  if (!rejectAxes(place, call)) return null;
-  const values = argumentsOf(place, call, { required: ['value', 'steps'], optional: [] });
-  const operand = values?.get('value');
-  const given = values?.get('steps');
-  if (operand === undefined || given === undefined
-    || !isNumeric(place, operand, 'the argument of `delay`')) return null;
-  const steps = constantArgument(place, given, 'the number of tokens');
-  if (steps === null) return null;
-  if (!Number.isInteger(steps) || steps < 1 || steps > delayLimit) {
-    return complain(place, {
-      code: 'SSM2009', span: given.span, message: `a delay of ${steps} tokens is not possible`,
-      label: 'bad number of tokens',
-      notes: [`delays are whole numbers from 1 to ${delayLimit}: a value from the future would not be causal`],
-      help: 'write a whole number such as `1`',
-    });
-  }
-  if (!operand.variance.time) {
-    return complain(place, {
-      code: 'SSM2005', span: operand.span, message: 'a delay of a value that does not vary with time',
-      label: 'the same for all tokens', help: 'leave the delay out',
-    });
-  }
-  const stem = operand.kind === 'reference'
-    ? `${operand.name}.delay${steps}`
-    : `${place.scope.prefix}delay.${steps}`;
-  const name = freshPath(place.run, stem);
-  const variance = { batch: operand.variance.batch, time: true };
-  return {
-    kind: 'delay', operand, steps, name, axes: operand.axes, type: operand.type, variance, span: call.span,
-  };
 }
 
 function oneAxis(place: Place, call: CallSyntax): Name | null {

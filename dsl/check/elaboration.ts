@@ -59,6 +59,17 @@ export type ApplicationScope = {
   readonly sizes: ReadonlyMap<string, number>;
 };
 
+/** A flag per token at which delays stop. */
+export type TapReset = {
+  readonly flag: SpecExpression;
+  /** path of the tail of its earlier values, as 0 and 1 */
+  readonly tail: string;
+  /** 0: a flag separates its token from those before it; 1: from those after it */
+  readonly from: 0 | 1;
+  /** the let that `flag` refers to, if it is yet to be added */
+  readonly declare: { readonly name: string; readonly condition: SpecExpression } | null;
+};
+
 /** One run: what has been built so far. */
 export type Elaboration = {
   readonly file: SourceFile;
@@ -78,6 +89,10 @@ export type Elaboration = {
   readonly seen: Set<string>;
   applications: number;
   errors: number;
+  /** paths of the tails of delayed values without a name, by prefix and place of the call */
+  readonly tails: Map<string, string>;
+  /** what delays stop at in the block that is being checked */
+  tapReset: TapReset | null;
   /** path of the state whose block is being checked */
   defining: string | null;
 };

@@ -7,6 +7,7 @@ import type { Signature } from './arguments.ts';
 import { axisPaths, showAxes } from './axes.ts';
 import { arithmetic, tokenVariance } from './build.ts';
 import { evaluate } from './calls.ts';
+import { blockReset } from './delays.ts';
 import { checkFree, complain, didYouMean } from './elaboration.ts';
 import type { Checked, Place } from './elaboration.ts';
 import { warnUnstable } from './stability.ts';
@@ -203,11 +204,14 @@ function checkDirection(place: Place, direction: Direction): StateSpec | null {
   });
   const wasUsed = place.scope.used.has(name);
   place.run.defining = header.name;
+  const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset, header);
+  const condition = reset?.value?.condition ?? null;
+  place.run.tapReset = condition === null ? null : blockReset(header.name, order, condition);
   const rhs = evaluate(place, update.value);
   const discretization = clauses.discretize === null ? noDiscretization : checkDiscretization(
     place, clauses.discretize, header,
   );
-  const reset = clauses.reset === null ? noReset : checkReset(place, clauses.reset, header);
+  place.run.tapReset = null;
   place.run.defining = null;
   if (!wasUsed) place.scope.used.delete(name);
   place.scope.symbols.delete(name);

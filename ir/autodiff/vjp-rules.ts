@@ -63,7 +63,7 @@ export function pullBack(
     case 'contract':
       return pullBackContract(context, op, first);
     case 'delay':
-      return [{ operand: op.operand, cotangent: builder.delay(first, -op.steps) }];
+      return pullBackDelay(context, op, first);
     case 'slide':
       return [{ operand: op.operand, cotangent: builder.slide(first, { from: op.to, to: op.from, steps: -op.steps, lengths: -op.lengths }) }];
     case 'last':
@@ -83,6 +83,16 @@ export function pullBack(
     default:
       return op satisfies never;
   }
+}
+
+/** The operand's cotangent is later by the delay; that of the tail is what its slots gave to the first tokens. */
+function pullBackDelay({ builder }: VjpContext, op: Extract<TensorOp, { kind: 'delay' }>, cotangent: ValueId): readonly Contribution[] {
+  const { operand, steps, tail } = op;
+  const toOperand = { operand, cotangent: builder.delay(cotangent, -steps) };
+  if (tail === null) return [toOperand];
+  const size = required(builder.axes.find((each) => each.name === tail.axis), tail.axis).size;
+  const toTail = builder.slide(cotangent, { from: 'time', to: tail.axis, steps: size - steps, lengths: 0 });
+  return [toOperand, { operand: tail.value, cotangent: toTail }];
 }
 
 /** dA = Σ ct·B over what A lacks; the other side alike. */

@@ -76,6 +76,13 @@ class ComplexLowering {
     return { re: apply(pair.re), im: pair.im === null ? null : apply(pair.im) };
   }
 
+  #delay({ operand, steps, tail }: Extract<TensorOp, { kind: 'delay' }>): Pair {
+    if (tail === null) return this.#each(operand, (id) => this.#builder.delay(id, steps));
+    const [pair, before] = [this.pair(operand), this.pair(tail.value)];
+    const part = (id: ValueId, value: ValueId): ValueId => this.#builder.delay(id, steps, { value, axis: tail.axis });
+    return { re: part(pair.re, before.re), im: pair.im === null ? null : part(pair.im, required(before.im, 'imaginary tail')) };
+  }
+
   #operation(op: Exclude<TensorOp, AffineScanOp | { kind: 'analytic' }>, value: TensorValue): Pair {
     const builder = this.#builder;
     const whole = (re: ValueId): Pair => ({ re, im: null });
@@ -115,7 +122,7 @@ class ComplexLowering {
       case 'reduce':
         return this.#each(op.operand, (id) => builder.reduce(op.function, op.over, id));
       case 'delay':
-        return this.#each(op.operand, (id) => builder.delay(id, op.steps));
+        return this.#delay(op);
       case 'slide':
         return this.#each(op.operand, (id) => builder.slide(id, op));
       case 'last':

@@ -83,12 +83,19 @@ class SpecLowering {
     const builder = this.#builder;
     const { operand, steps } = expression;
     const tail = required(this.#spec.tails.find((each) => each.name === expression.tail), `tail ${expression.tail}`);
-    const known = this.#delayed.get(tail.name);
-    const value = known ?? builder.broadcast(this.expression(operand), this.#axes(operand.axes, { batch: true, time: true }));
+    const value = this.#delayed.get(tail.name) ?? this.#carriedValue(operand);
     this.#delayed.set(tail.name, value);
     const carried = required(this.#tails.get(tail.name), tail.name);
-    const first = builder.slide(carried, { from: tail.name, to: 'time', steps: steps - tail.count, lengths: 0 });
-    return builder.add(builder.delay(value, steps), first);
+    return builder.delay(value, steps, { value: carried, axis: tail.name });
+  }
+
+  /** A delayed value as its tail has it: with batch and time, complex where it is declared so. */
+  #carriedValue(operand: SpecExpression): ValueId {
+    const builder = this.#builder;
+    const lowered = this.expression(operand);
+    const isReal = builder.typeOf(lowered).dtype !== 'complex';
+    const typed = operand.type === 'complex' && isReal ? builder.complex(lowered, builder.constant(0)) : lowered;
+    return builder.broadcast(typed, this.#axes(operand.axes, { batch: true, time: true }));
   }
 
   /** The last `count` values: from this piece, and from the old tail where the piece is shorter. */

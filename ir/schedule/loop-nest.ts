@@ -4,7 +4,7 @@
  * contractions are a loop, everything elementwise between memory and the result is evaluated in
  * place at the coordinates where it is needed (delays, renames and gathers only change coordinates).
  */
-import { required } from '../../support/invariant.ts';
+import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes, productOfSizes, type SizeExpression } from '../../support/size.ts';
 import { add, binary, builtin, compose, convert, divide, extract, horizontalAdd, integer, KernelBuilder, less, literal, multiply, remainder, select, splat, subtract, variable } from '../kernel/builder.ts';
 import { f32, i32, withWidth, type Kernel, type KernelExpression, type Variable, type VectorWidth } from '../kernel/nodes.ts';
@@ -229,7 +229,13 @@ class LoopNestEmission {
     const inside = builder.let('inside', op.steps > 0 ? binary('less-equal', integer(0), source) : less(source, this.#length()));
     const safe = builder.let('source', select(inside, source, time));
     const value = this.#evaluate(op.operand, { ...site, coordinates: withCoordinates(site.coordinates, [['time', safe]]) });
-    return select(inside, value, literal(0));
+    if (op.tail === null) return select(inside, value, literal(0));
+    const { axis } = op.tail;
+    const size = this.#request.extent(axis);
+    invariant(typeof size === 'number', `size of ${axis}`);
+    const slot = builder.let('slot', select(inside, integer(0), add(source, integer(size))));
+    const before = this.#evaluate(op.tail.value, { ...site, coordinates: withCoordinates(site.coordinates, [[axis, slot]]) });
+    return select(inside, value, before);
   }
 
   #slid(op: Extract<TensorOp, { kind: 'slide' }>, site: Site): KernelExpression {

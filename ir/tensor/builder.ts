@@ -6,7 +6,7 @@
 import { invariant, required } from '../../support/invariant.ts';
 import {
   checkpointAxis, checkpointIntervalOf,
-  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type Slide, type TensorDtype, type TensorInstruction,
+  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type DelayTail, type Slide, type TensorDtype, type TensorInstruction,
   type TensorOp, type TensorType, type TensorValue, type UnaryFunction, type ValueId,
 } from './ops.ts';
 
@@ -254,9 +254,10 @@ export class TensorBuilder {
     return this.#emit({ kind: 'contract', left, right, over }, 'product', { dtype: 'real', axes });
   }
 
-  delay(operand: ValueId, steps: number): ValueId {
+  /** A tail has the operand's axes, `axis` in the place of time. */
+  delay(operand: ValueId, steps: number, tail: DelayTail | null = null): ValueId {
     if (steps === 0) return operand;
-    return this.#emit({ kind: 'delay', operand, steps }, 'delayed', this.typeOf(operand));
+    return this.#emit({ kind: 'delay', operand, steps, tail }, 'delayed', this.typeOf(operand));
   }
 
   slide(operand: ValueId, slide: Slide): ValueId {

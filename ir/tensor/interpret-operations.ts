@@ -151,10 +151,15 @@ function moveTokens(
   });
 }
 
-function evaluateDelay(op: Of<'delay'>, type: TensorType, read: ReadValue, { sizeOf }: Frame): Tensor {
-  const count = Math.max(0, sizeOf('time') - Math.abs(op.steps));
-  const moved = { from: Math.max(0, -op.steps), to: Math.max(0, op.steps), count };
-  return moveTokens(read(op.operand), type.axes, sizeOf, moved);
+/** Moves the operand along time and, with a tail, adds what the tail has for the first tokens. */
+function evaluateDelay(op: Of<'delay'>, type: TensorType, read: ReadValue, frame: Frame): Tensor {
+  const { operand, steps, tail } = op;
+  const moved = evaluateSlide({ kind: 'slide', operand, from: 'time', to: 'time', steps, lengths: 0 }, type, read, frame);
+  if (tail === null) return moved;
+  const first = { kind: 'slide', operand: tail.value, from: tail.axis, to: 'time', steps: steps - frame.sizeOf(tail.axis), lengths: 0 } as const;
+  const carried = evaluateSlide(first, type, read, frame);
+  const sum = (left: Float64Array, right: Float64Array | null): Float64Array => left.map((each, at) => each + (right?.[at] ?? 0));
+  return { ...moved, re: sum(moved.re, carried.re), im: moved.im === null ? null : sum(moved.im, carried.im) };
 }
 
 function evaluateSlide(op: Of<'slide'>, type: TensorType, read: ReadValue, { sizeOf, length }: Frame): Tensor {

@@ -89,8 +89,8 @@ export type TensorOp =
   | { readonly kind: 'reduce'; readonly function: 'sum' | 'maximum'; readonly over: readonly string[]; readonly operand: ValueId }
   /** Σ over `over` of left · right: a matrix product when each side has axes the other lacks */
   | { readonly kind: 'contract'; readonly left: ValueId; readonly right: ValueId; readonly over: readonly string[] }
-  /** value `steps` tokens earlier (later if negative), zero outside */
-  | { readonly kind: 'delay'; readonly operand: ValueId; readonly steps: number }
+  /** value `steps` tokens earlier (later if negative); before the first token from the tail, zero without one */
+  | { readonly kind: 'delay'; readonly operand: ValueId; readonly steps: number; readonly tail: DelayTail | null }
   /**
    * Entry i along `to` is entry i − (steps + lengths · length) of the operand along `from`, zero where
    * there is none. Moves values between time and the tail of a delay; the transpose swaps the axes and
@@ -106,6 +106,9 @@ export type TensorOp =
   /** adjoint of gather: Σ of values into row `index` along `axis`, summed over `over`; deterministic */
   | { readonly kind: 'scatter-add'; readonly values: ValueId; readonly axis: string; readonly index: ValueId; readonly over: readonly string[] }
   | AffineScanOp;
+
+/** The values before the first token, oldest first along `axis`, which stands for time in them. */
+export type DelayTail = { readonly value: ValueId; readonly axis: string };
 
 /** A shift from one axis (`time` or a declared one) to another or the same. */
 export type Slide = { readonly from: string; readonly to: string; readonly steps: number; readonly lengths: number };

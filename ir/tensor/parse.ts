@@ -48,6 +48,14 @@ function readSelect(cursor: TirCursor): OpOf<'select'> {
   return { kind: 'select', condition, whenTrue, whenFalse: readValueId(cursor) };
 }
 
+function readDelay(cursor: TirCursor): OpOf<'delay'> {
+  const operand = readValueId(cursor);
+  const steps = readAfter(cursor, 'by', readNumber);
+  if (!cursor.accept('tail')) return { kind: 'delay', operand, steps, tail: null };
+  const value = readValueId(cursor);
+  return { kind: 'delay', operand, steps, tail: { value, axis: readAfter(cursor, 'along', readName) } };
+}
+
 type Indexed = { readonly source: ValueId; readonly axis: string; readonly index: ValueId };
 
 /** `%table along V at %index` */
@@ -104,7 +112,7 @@ const readers: { readonly [Kind in PlainKind]: (cursor: TirCursor) => OpOf<Kind>
     from: readAfter(cursor, 'from', readName), to: readAfter(cursor, 'to', readName),
     steps: readAfter(cursor, 'by', readNumber), lengths: readAfter(cursor, 'lengths', readNumber),
   }),
-  'delay': (cursor) => ({ kind: 'delay', operand: readValueId(cursor), steps: readAfter(cursor, 'by', readNumber) }),
+  'delay': readDelay,
   'last': (cursor) => ({ kind: 'last', operand: readValueId(cursor) }),
   'at-last': (cursor) => ({ kind: 'at-last', operand: readValueId(cursor) }),
   'gather': (cursor) => {

@@ -62,7 +62,7 @@ function printOperation(op: Exclude<TensorOp, AffineScanOp>): string {
     case 'contract':
       return `contract ${printIds([op.left, op.right])} over ${printAxes(op.over)}`;
     case 'delay':
-      return `delay %${op.operand} by ${printNumber(op.steps)}`;
+      return `delay %${op.operand} by ${printNumber(op.steps)}${op.tail === null ? '' : ` tail %${op.tail.value} along ${printName(op.tail.axis)}`}`;
     case 'slide':
       return `slide %${op.operand} from ${printName(op.from)} to ${printName(op.to)} by ${printNumber(op.steps)} lengths ${printNumber(op.lengths)}`;
     case 'last':

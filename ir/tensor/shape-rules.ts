@@ -5,7 +5,7 @@
  */
 import { axisRank, unionAxes, type AxisTable } from './builder.ts';
 import { checkpointIntervalOf } from './ops.ts';
-import type { AffineScanOp, BinaryFunction, TensorDtype, TensorOp, TensorType, UnaryFunction, ValueId } from './ops.ts';
+import type { AffineScanOp, BinaryFunction, DelayTail, TensorDtype, TensorOp, TensorType, UnaryFunction, ValueId } from './ops.ts';
 
 /** What a rule may ask: operand types and the axis table. */
 export type TypeScope = {
@@ -142,10 +142,23 @@ function contractRule(op: OpOf<'contract'>, scope: TypeScope): Derived {
   return overFault(axes, op.over) ?? typed('real', withoutAxes(axes, op.over));
 }
 
-function delayRule(op: OpOf<'delay'>, { typeOf }: TypeScope): Derived {
-  const operand = typeOf(op.operand);
+function delayRule(op: OpOf<'delay'>, scope: TypeScope): Derived {
+  const operand = scope.typeOf(op.operand);
   if (!Number.isInteger(op.steps)) return `delays by ${op.steps} tokens`;
-  return operand.axes.includes('time') ? [operand] : 'delays a value that does not vary with time';
+  if (!operand.axes.includes('time')) return 'delays a value that does not vary with time';
+  return (op.tail === null ? null : tailFault(op.tail, { steps: op.steps, operand, scope })) ?? [operand];
+}
+
+function tailFault(
+  tail: DelayTail, { steps, operand, scope }: { steps: number; operand: TensorType; scope: TypeScope },
+): string | null {
+  const size = scope.axes.find((each) => each.name === tail.axis)?.size ?? null;
+  if (size === null) return `has a tail along undeclared axis ${tail.axis}`;
+  if (steps < 1 || steps > size) return `delays by ${steps} tokens with a tail of ${size}`;
+  const { dtype, axes } = scope.typeOf(tail.value);
+  const wanted = unionAxes(scope.axes, withoutAxes(operand.axes, ['time']), [tail.axis]);
+  if (dtype === operand.dtype && axes.join() === wanted.join()) return null;
+  return `has a ${dtype} tail over [${axes.join(', ')}], not a ${operand.dtype} one over [${wanted.join(', ')}]`;
 }
 
 function slideRule(op: OpOf<'slide'>, { axes, typeOf }: TypeScope): Derived {

@@ -15,11 +15,12 @@ export function operandsOf(op: TensorOp): readonly ValueId[] {
     case 'broadcast':
     case 'rename':
     case 'reduce':
-    case 'delay':
     case 'slide':
     case 'last':
     case 'at-last':
       return [op.operand];
+    case 'delay':
+      return op.tail === null ? [op.operand] : [op.operand, op.tail.value];
     case 'binary':
     case 'contract':
       return [op.left, op.right];
@@ -56,11 +57,12 @@ export function mapOperands(op: TensorOp, change: (id: ValueId) => ValueId): Ten
     case 'broadcast':
     case 'rename':
     case 'reduce':
-    case 'delay':
     case 'slide':
     case 'last':
     case 'at-last':
       return { ...op, operand: at(0) };
+    case 'delay':
+      return { ...op, operand: at(0), tail: op.tail === null ? null : { ...op.tail, value: at(1) } };
     case 'binary':
     case 'contract':
       return { ...op, left: at(0), right: at(1) };

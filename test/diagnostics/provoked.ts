@@ -109,4 +109,9 @@ export const provocations: readonly Provocation[] = [
   { code: 'SSM3006', title: 'initialiser reads an input', text: 'layer A { input u param p = «u output y = p * u }', message: /cannot use `u`/, help: /earlier parameters/ },
   { code: 'SSM3007', title: 'growing state', text: inState('x[D, N]', 'dx/dt = «exp(a) * x + u discretize zoh(dt)'), message: /grows without bound/, help: /-exp\(a\)/ },
   { code: 'SSM4003', title: 'cross scan', text: inState('x[D, N]', 'next x = u order «cross'), message: /not implemented/, help: /`forward`/ },
+  {
+    code: 'SSM3009', title: 'delay across resets',
+    text: 'layer A { input u, f: flag let c = u + «delay(u, 1) state x { next x = 0.5 * x + c; reset when f } output y = x }',
+    message: /looks across its resets/, help: /reset = f/,
+  },
 ];

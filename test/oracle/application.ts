@@ -6,6 +6,7 @@ import type {
   CallSyntax, ExpressionSyntax, ItemSyntax, LayerSyntax, LetSyntax, TensorSyntax,
 } from '../../dsl/ast.ts';
 import { invariant, required } from '../../support/invariant.ts';
+import { tailTable } from './delays.ts';
 import { evaluateExpression } from './expressions.ts';
 import { broadcastTo, leafTensor, type NodeTensor } from './node-tensor.ts';
 import { axisSize, declareAxis, evaluateSize, fullAxisName, withFullAxes, type Scope } from './scope.ts';
@@ -96,6 +97,7 @@ export function applyLayer(
     axisNames: new Map(),
     values: new Map(),
     tapMask: null,
+    tails: tailTable(layer, scope.run.tree),
     shortcut: null,
     layers: [...scope.layers, layer],
   };

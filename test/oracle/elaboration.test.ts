@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadLayer, parse } from '../../dsl/index.ts';
-import { randomRequest } from '../support/oracle-requests.ts';
+import { randomRequest, stateRecordOf } from '../support/oracle-requests.ts';
 import { evaluateLayer } from './evaluate.ts';
 import { goldenCases } from './golden.ts';
 
@@ -44,8 +44,9 @@ describe.each(texts)('%s', (name, text, sizes) => {
       expect(found.shape).toEqual(found.axes.map((axis) => sizeOf.get(axis)));
       expect(found.im !== null).toBe(output.value.type === 'complex');
     }
-    const states = spec!.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
+    const states = stateRecordOf(spec!);
     expect([...final.keys()].sort()).toEqual(states.map((each) => each.name).sort());
     for (const state of states) expect(final.get(state.name)!.axes).toEqual(['batch', ...state.axes]);
+    for (const state of states) expect(final.get(state.name)!.shape).toEqual([2, ...state.shape]);
   });
 });

@@ -7,6 +7,7 @@ import type { LayerSyntax, SourceTree, TensorSyntax } from '../../dsl/ast.ts';
 import { invariant, required } from '../../support/invariant.ts';
 import { runItems } from './application.ts';
 import { complexOf, type Complex } from './complex-functions.ts';
+import { tailTable } from './delays.ts';
 import {
   leafTensor, positionsOf, readTensor, type BoundedTensor, type NodeTensor, type OracleTensor,
 } from './node-tensor.ts';
@@ -103,7 +104,8 @@ function walkLayer(request: EvaluationRequest, mode: 'values' | 'gradients'): Wa
     finalNodes: new Map(),
   };
   const scope: Scope = {
-    run, prefix: '', axisNames: new Map(), values: new Map(), tapMask: null, shortcut: null, layers: [layer],
+    run, prefix: '', axisNames: new Map(), values: new Map(), tapMask: null, shortcut: null,
+    tails: tailTable(layer, tree), layers: [layer],
   };
   declareAxes(layer, request.sizes, scope);
   const inputNodes = new Map<string, NodeTensor>();

@@ -16,6 +16,7 @@ import {
   imagNode, multiplyNodes, negateNode, powerNode, realNode,
 } from './tape-operations.ts';
 import { applyLayer } from './application.ts';
+import { evaluateDelay } from './delays.ts';
 
 export function evaluateExpression(expression: ExpressionSyntax, scope: Scope): NodeTensor {
   const known = scope.shortcut?.(expression);
@@ -138,7 +139,7 @@ function evaluateCall(call: CallSyntax, scope: Scope): NodeTensor {
     case 'min': return mapTensors([operand(0), operand(1)], (a, b) => extremeNode(tape, a, b, name));
     case 'iota': return iota(call, scope);
     case 'last': return last(operand(0), scope);
-    case 'delay': return delay(operand(0), literalOf(argumentAt(call, 1)), scope);
+    case 'delay': return evaluateDelay(call, scope, (each) => evaluateExpression(each, scope));
     case 'rename': return renameAxis(operand(0), axisArgument(call, 1, scope), axisArgument(call, 2, scope));
     case 'prev': return previousState(argumentAt(call, 0), scope);
     default: return required<NodeTensor>(null, `function ${name}`);
@@ -147,7 +148,7 @@ function evaluateCall(call: CallSyntax, scope: Scope): NodeTensor {
 
 /** What arguments may be called when they are written by name. */
 const argumentNames: ReadonlyMap<string, readonly string[]> = new Map([
-  ['delay', ['value', 'steps']], ['gather', ['table', 'index']], ['pick', ['table', 'index']],
+  ['gather', ['table', 'index']], ['pick', ['table', 'index']],
   ['max', ['left', 'right']], ['min', ['left', 'right']], ['complex', ['real', 'imaginary']],
 ]);
 
@@ -158,11 +159,6 @@ function argumentAt(call: CallSyntax, at: number): ExpressionSyntax {
   const named = call.arguments.find((argument) => argument.name !== null && argument.name.text === wanted);
   const positional = call.arguments.filter((argument) => argument.name === null);
   return required(named ?? positional[at], `argument ${at + 1} of ${call.callee.text}`).value;
-}
-
-function literalOf(expression: ExpressionSyntax): number {
-  invariant(expression.kind === 'number', 'expected a number');
-  return expression.value;
 }
 
 function axisArgument(call: CallSyntax, at: number, scope: Scope): string {
@@ -275,33 +271,4 @@ function last(operand: NodeTensor, scope: Scope): NodeTensor {
   const { length, tape } = scope.run;
   if (length > 0) return sliceAxis(operand, 'time', length - 1);
   return reduceAxes(operand, ['time'], () => constantNode(tape, 0));
-}
-
-/**
- * The value `steps` tokens earlier in the order of the sequence, zero before the first. In the block
- * of a state with resets, a tap that would look across the boundary of a segment is zero as well.
- */
-function delay(operand: NodeTensor, steps: number, scope: Scope): NodeTensor {
-  const { length, tape, batch } = scope.run;
-  const mask = scope.tapMask;
-  const over = unionAxes(mask === null ? [operand] : [operand, mask.flags]);
-  const others = over.axes.filter((axis) => axis !== 'time' && axis !== 'batch');
-  const axes = over.axes.includes('batch') ? ['batch', 'time', ...others] : ['time', ...others];
-  const shape = axes.map((axis) =>
-    axis === 'batch' ? batch : axis === 'time' ? length : required(over.shape[over.axes.indexOf(axis)], axis));
-  const source = broadcastTo(operand, axes, shape).nodes;
-  const flags = mask === null ? null : broadcastTo(mask.flags, axes, shape).nodes;
-  // the first token visited of a segment carries the flag: its boundary is before it, in order
-  const nearest = mask?.order === 'reverse' ? 1 : 0;
-  const inner = others.reduce((product, axis) => product * required(shape[axes.indexOf(axis)], axis), 1);
-  const zero = constantNode(tape, 0);
-  const nodes = source.map((_, at) => {
-    const time = Math.floor(at / inner) % length;
-    if (time < steps) return zero;
-    for (let back = nearest; flags !== null && back < steps + nearest; back++) {
-      if (tape.re[flags[at - back * inner]!] !== 0) return zero;
-    }
-    return source[at - steps * inner]!;
-  });
-  return { axes, shape, nodes };
 }

@@ -5,6 +5,7 @@
  */
 import type { ExpressionSyntax, LayerSyntax, SourceTree } from '../../dsl/ast.ts';
 import { required } from '../../support/invariant.ts';
+import type { TailTable } from './delays.ts';
 import type { NodeTensor, OracleTensor } from './node-tensor.ts';
 import type { Tape } from './tape.ts';
 
@@ -29,6 +30,15 @@ export type ScopeValue =
   | { readonly kind: 'state'; readonly updated: NodeTensor; readonly previous: NodeTensor }
   | { readonly kind: 'instance'; readonly outputs: ReadonlyMap<string, NodeTensor> };
 
+/** A flag per token (over batch and time) at which delays stop. */
+export type TapMask = {
+  readonly flags: NodeTensor;
+  /** path of the tail of its earlier values, without prefix */
+  readonly path: string;
+  /** 0: the boundary is before the token with the flag, 1: after it */
+  readonly nearest: 0 | 1;
+};
+
 export type Scope = {
   readonly run: Run;
   /** '' or 'block.ssm.' */
@@ -37,7 +47,9 @@ export type Scope = {
   readonly axisNames: Map<string, string>;
   readonly values: Map<string, ScopeValue>;
   /** inside the block of a state with `reset when`: where its flag is up, so that taps stop there */
-  readonly tapMask: { readonly flags: NodeTensor; readonly order: 'forward' | 'reverse' } | null;
+  readonly tapMask: TapMask | null;
+  /** the tails of this layer's delays */
+  readonly tails: TailTable;
   /** answers an expression before it is evaluated: token loops put slices of known values here */
   readonly shortcut: ((expression: ExpressionSyntax) => NodeTensor | null) | null;
   /** the layer and all that apply it, outermost first */

@@ -28,6 +28,8 @@ export type StateFrame = {
   readonly order: 'forward' | 'reverse';
   /** over batch, time and the state's axes; null where there is no reset */
   readonly flags: NodeTensor | null;
+  /** the same as it was written */
+  readonly condition: NodeTensor | null;
   readonly action: 'reset' | 'restart';
 };
 
@@ -65,7 +67,8 @@ export function evaluateState(item: StateSyntax, scope: Scope): void {
 function runDirection(item: StateSyntax, scope: Scope, storedName: string, order: 'forward' | 'reverse'): ScanResult {
   const { run } = scope;
   const frame = frameOf(item, scope, storedName, order);
-  const block: Scope = { ...scope, tapMask: frame.flags === null ? null : { flags: frame.flags, order } };
+  const mask = { path: `${storedName}.reset.tail`, nearest: order === 'reverse' ? 1 : 0 } as const;
+  const block: Scope = { ...scope, tapMask: frame.condition === null ? null : { flags: frame.condition, ...mask } };
   const result = scanState(item, block, frame);
   const leading = { axes: ['batch', ...frame.axes], shape: [run.batch, ...frame.shape] };
   run.finalNodes.set(`${scope.prefix}${storedName}`, { ...leading, nodes: result.final });
@@ -89,6 +92,7 @@ function frameOf(item: StateSyntax, scope: Scope, storedName: string, order: 'fo
     initial: initialTensor(`${scope.prefix}${storedName}`, axes, shape, isReal, scope),
     order,
     flags,
+    condition,
     action: reset?.action ?? 'reset',
   };
 }

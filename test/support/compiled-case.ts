@@ -9,7 +9,7 @@ import { tensorKey, type Tensor } from '../../ir/tensor/interpret.ts';
 import type { PlanTensor } from '../../ir/plan.ts';
 import type { GoldenData } from '../oracle/golden.ts';
 import type { OracleTensor } from '../oracle/node-tensor.ts';
-import { packTensor } from './oracle-requests.ts';
+import { packTensor, stateRecordOf, type StateEntry } from './oracle-requests.ts';
 
 export type CaseTensors = ReadonlyMap<string, OracleTensor>;
 
@@ -28,13 +28,13 @@ export function argumentsOf(spec: LayerSpec, data: GoldenData, cotangents: { out
   put('input', data.inputs);
   put('param', data.params);
   put('initial', data.initial);
-  for (const item of spec.body) {
-    if (item.kind === 'state' && !data.initial.has(item.name)) given.set(tensorKey('initial', item.name), zeroState(spec, item, data.batch));
+  for (const entry of stateRecordOf(spec)) {
+    if (!data.initial.has(entry.name)) given.set(tensorKey('initial', entry.name), zeroState(entry, data.batch));
   }
   if (cotangents.outputs !== null) put('output-cotangent', cotangents.outputs);
   if (cotangents.final !== null) {
-    for (const item of spec.body) {
-      if (item.kind === 'state' && !cotangents.final.has(item.name)) given.set(tensorKey('final-cotangent', item.name), zeroState(spec, item, data.batch));
+    for (const entry of stateRecordOf(spec)) {
+      if (!cotangents.final.has(entry.name)) given.set(tensorKey('final-cotangent', entry.name), zeroState(entry, data.batch));
     }
     put('final-cotangent', cotangents.final);
   }
@@ -47,10 +47,10 @@ export function argumentsOf(spec: LayerSpec, data: GoldenData, cotangents: { out
   return given;
 }
 
-function zeroState(spec: LayerSpec, state: Extract<LayerSpec['body'][number], { kind: 'state' }>, batch: number): OracleTensor {
-  const shape = [batch, ...state.axes.map((axis) => required(spec.axes.find((each) => each.name === axis), axis).size)];
+function zeroState(entry: StateEntry, batch: number): OracleTensor {
+  const shape = [batch, ...entry.shape];
   const count = shape.reduce((product, each) => product * each, 1);
-  return { axes: ['batch', ...state.axes], shape, re: new Float64Array(count), im: state.type === 'complex' ? new Float64Array(count) : null };
+  return { axes: ['batch', ...entry.axes], shape, re: new Float64Array(count), im: entry.type === 'complex' ? new Float64Array(count) : null };
 }
 
 /** Arguments as the Tensor IR interpreter takes them. */

@@ -77,6 +77,24 @@ export function randomTensor(
   return tensor(axes, shape, numbers(), kind === 'complex' ? numbers() : null);
 }
 
+/** One tensor of a layer's state record: a state or the tail of a delay; axes without batch. */
+export type StateEntry = {
+  readonly name: string;
+  readonly axes: readonly string[];
+  readonly shape: readonly number[];
+  readonly type: 'real' | 'complex';
+};
+
+/** The state record: states in order, then tails, whose own axis stands first. */
+export function stateRecordOf(spec: LayerSpec): readonly StateEntry[] {
+  const size = (axis: string): number => required(spec.axes.find((each) => each.name === axis), axis).size;
+  const states = spec.body.flatMap((item): StateEntry[] =>
+    (item.kind === 'state' ? [{ name: item.name, axes: item.axes, shape: item.axes.map(size), type: item.type }] : []));
+  const tails = spec.tails.map(({ name, count, axes, type }): StateEntry =>
+    ({ name, axes: [name, ...axes], shape: [count, ...axes.map(size)], type }));
+  return [...states, ...tails];
+}
+
 export type RandomRequest = { readonly batch: number; readonly length: number; readonly seed: number };
 
 /**
@@ -100,7 +118,8 @@ export function randomRequest(tree: SourceTree, spec: LayerSpec, given: RandomRe
   const leading = ({ batch, time }: Variance): string[] => [...(batch ? ['batch'] : []), ...(time ? ['time'] : [])];
   const makeInput = (each: InputSpec): OracleTensor =>
     make([...leading(each.variance), ...each.axes], each.type, each.values);
-  const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
+  for (const tail of spec.tails) sizes.set(tail.name, tail.count);
+  const record = stateRecordOf(spec);
   return {
     tree,
     layer: spec.name,
@@ -109,7 +128,7 @@ export function randomRequest(tree: SourceTree, spec: LayerSpec, given: RandomRe
     length: given.length,
     inputs: new Map(spec.inputs.map((each) => [each.name, makeInput(each)])),
     params: new Map(spec.params.map((each) => [each.name, make(each.axes, each.type, null)])),
-    initial: new Map(states.map((each) => [each.name, make(['batch', ...each.axes], each.type, null)])),
+    initial: new Map(record.map((each) => [each.name, make(['batch', ...each.axes], each.type, null)])),
   };
 }
 

@@ -178,6 +178,28 @@ describe('time', () => {
     const { tensors, results: [y] } = run({ a }, (builder, ids) => [builder.delay(ids['a']!, steps)]);
     expectValues(y!, a.axes, (at) => { const from = at['time']! - steps; return from >= 0 && from < 5 ? get(tensors['a']!, { ...at, time: from }) : 0; });
   });
+  it.each([1, 3, 4])('delay by %i tokens with a tail', (steps) => {
+    const { tensors, results: [y] } = run({ a, g: { axes: ['batch', 'D', 'N'] } }, (builder, ids) => [builder.delay(ids['a']!, steps, { value: ids['g']!, axis: 'N' })]);
+    expectValues(y!, a.axes, (at) => {
+      const from = at['time']! - steps;
+      return from >= 0 ? get(tensors['a']!, { ...at, time: from }) : get(tensors['g']!, { ...at, N: 4 + from });
+    });
+  });
+  it.each([[0, 0], [2, 0], [-1, 0], [4, -1], [0, -1], [0, 1], [-7, 1], [99, 0]])('slide to an axis by %i and %i lengths, and its transpose', (steps, lengths) => {
+    const { tensors, results: [y, z] } = run({ a, g: { axes: ['batch', 'D', 'N'] } }, (builder, ids) => [
+      builder.slide(ids['a']!, { from: 'time', to: 'N', steps, lengths }),
+      builder.slide(ids['g']!, { from: 'N', to: 'time', steps: -steps, lengths: -lengths }),
+    ]);
+    const shift = steps + 5 * lengths;
+    const N = places(['N']).length;
+    expectValues(y!, ['batch', 'D', 'N'], (at) => { const time = at['N']! - shift; return time >= 0 && time < 5 ? get(tensors['a']!, { ...at, time }) : 0; });
+    expectValues(z!, ['batch', 'time', 'D'], (at) => { const from = at['time']! + shift; return from >= 0 && from < N ? get(tensors['g']!, { ...at, N: from }) : 0; });
+  });
+  it('slide along one declared axis', () => {
+    const { tensors, results: [y] } = run({ g: { axes: ['batch', 'N'] } }, (builder, ids) => [builder.slide(ids['g']!, { from: 'N', to: 'N', steps: -1, lengths: 0 })]);
+    const N = places(['N']).length;
+    expectValues(y!, ['batch', 'N'], (at) => (at['N']! + 1 < N ? get(tensors['g']!, { ...at, N: at['N']! + 1 }) : 0));
+  });
   it('last and at-last', () => {
     const { tensors, results: [y, z] } = run({ a, b }, (builder, ids) => [builder.last(ids['a']!), builder.atLast(ids['b']!)]);
     expectValues(y!, ['batch', 'D'], (at) => get(tensors['a']!, { ...at, time: 4 }));

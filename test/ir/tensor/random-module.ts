@@ -93,7 +93,13 @@ function growPlain(builder: TensorBuilder, pool: ValueId[], source: Random): voi
     () => builder.reduce(pick(['sum', 'maximum']), someAxes(source, builder.typeOf(a).axes), a),
     () => builder.contract(a, builder.broadcast(pick(pool), ['D']), ['D']),
     () => builder.delay(timed, below(5) - 2),
+    () => {
+      const plain = builder.reduce('sum', ['odd name "]'], timed);
+      const tail = builder.slide(plain, { from: 'time', to: 'odd name "]', steps: 0, lengths: 0 });
+      return builder.delay(plain, below(3) + 1, { value: tail, axis: 'odd name "]' });
+    },
     () => builder.last(timed),
+    () => builder.slide(builder.reduce('sum', ['odd name "]'], timed), { from: 'time', to: 'odd name "]', steps: below(5) - 2, lengths: below(3) - 1 }),
     () => builder.atLast(builder.reduce('sum', ['time'], a)),
     () => builder.broadcast(a, [pick(names)]),
     () => builder.renameAxis(builder.reduce('sum', ['odd name "]'], a), 'D', 'odd name "]'),

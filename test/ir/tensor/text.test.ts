@@ -84,9 +84,9 @@ describe('parse', () => {
     const text = seeds.map((seed) => printModule(randomModule(seed))).join('');
     for (const word of [
       'argument', 'constant', 'length', 'iota', 'select', 'complex', 'part', 'analytic', 'broadcast', 'rename', 'reduce', 'contract',
-      'delay', 'last', 'at-last', 'gather', 'scatter-add', 'affine-scan',
+      'delay', 'slide', 'last', 'at-last', 'gather', 'scatter-add', 'affine-scan',
     ]) expect(text).toContain(`= ${word}`);
-    for (const clause of ['history forward every', 'history reverse every', 'initial %', 'release %', 'sum [', ' final\n', 'checkpoint every']) {
+    for (const clause of [' tail %', 'history forward every', 'history reverse every', 'initial %', 'release %', 'sum [', ' final\n', 'checkpoint every']) {
       expect(text).toContain(clause);
     }
   });
