@@ -4,6 +4,8 @@
  */
 import { invariant } from '../../support/invariant.ts';
 
+const largestF32 = 3.4028234663852886e38;
+
 /** Shortest decimal that rounds to the f32 nearest to `value`, always with a point or an exponent. */
 export function f32Digits(value: number): string {
   const rounded = Math.fround(value);
@@ -11,7 +13,8 @@ export function f32Digits(value: number): string {
   if (rounded === 0) return Object.is(rounded, -0) ? '-0.0' : '0.0';
   for (let digits = 1; digits <= 9; digits++) {
     const shorter = Number(rounded.toPrecision(digits));
-    if (readsBackAs(shorter, rounded)) return withPoint(shorter);
+    // WGSL refuses decimals above the largest f32, also those that round to it
+    if (Math.abs(shorter) <= largestF32 && readsBackAs(shorter, rounded)) return withPoint(shorter);
   }
   return withPoint(rounded);
 }

@@ -63,6 +63,11 @@ describe('literals', () => {
     );
   });
 
+  it('stays within the largest f32, which WGSL asks of decimals', () => {
+    const largest = 3.4028234663852886e38;
+    expect([largest, -largest].map((each) => Number(f32Digits(each)))).toEqual([largest, -largest]);
+  });
+
   it('refuses what the type cannot hold', () => {
     expect(() => f32Digits(Infinity)).toThrow(/finite/);
     expect(() => f32Digits(1e39)).toThrow(/finite/);
