@@ -1,7 +1,7 @@
 /**
  * `delay(u, k)`: the value k tokens earlier, the tail that carries it over the pieces of a sequence,
  * and where taps stop. A tap never looks across the boundary of a segment that it is told of: inside
- * the block of a state with `reset when p` that is p, elsewhere `delay(u, k, reset = f)` names the
+ * the block of a state with `reset when p` that is p, elsewhere `delay(u, k, boundary = f)` names the
  * flag. A delay outside the block is not masked on its own, since a value must not change its meaning
  * with who reads it; one that feeds a state with resets without naming a flag is warned of.
  */
@@ -19,7 +19,7 @@ const delayLimit = 65536;
 /** Flags that one masked tap may look at. */
 const maskedLimit = 64;
 
-const signature: Signature = { required: ['value', 'steps'], optional: ['reset'] };
+const signature: Signature = { required: ['value', 'steps'], optional: ['boundary'] };
 
 type EvaluateArguments = (
   place: Place, call: CallSyntax, signature: Signature,
@@ -42,7 +42,7 @@ export function checkDelay(place: Place, call: CallSyntax, argumentsOf: Evaluate
     });
   }
   const delayed = delayOf(place, operand, steps, tailOf(place, call), call);
-  const flag = values?.get('reset');
+  const flag = values?.get('boundary');
   const explicit = flag === undefined ? null : explicitReset(place, call, flag);
   if (flag !== undefined && explicit === null) return null;
   return [explicit, place.run.tapReset].reduce<Checked>(
@@ -104,7 +104,7 @@ function nameOf(place: Place, syntax: ExpressionSyntax): string | null {
 
 function explicitReset(place: Place, call: CallSyntax, flag: SpecExpression): TapReset | null {
   if (!requireType(place, flag, ['flag'], 'the flag of a delay')) return null;
-  const argument = call.arguments.find((each) => each.name?.text === 'reset') ?? call.arguments[2];
+  const argument = call.arguments.find((each) => each.name?.text === 'boundary') ?? call.arguments[2];
   const named = argument === undefined ? null : nameOf(place, argument.value);
   if (named !== null && flag.variance.time && flag.axes.length === 0) {
     return { flag, tail: `${place.scope.prefix}${named}.tail`, from: 0, declare: null };
@@ -112,7 +112,7 @@ function explicitReset(place: Place, call: CallSyntax, flag: SpecExpression): Ta
   return complain(place, {
     code: 'SSM2007', span: flag.span, message: 'the flag of a delay is the name of one flag per token',
     label: named === null ? 'not a name' : 'not one flag per token',
-    help: named === null ? 'write `let f = …` and `reset = f`' : 'use a flag without axes that varies with time',
+    help: named === null ? 'write `let f = …` and `boundary = f`' : 'use a flag without axes that varies with time',
   });
 }
 
@@ -199,7 +199,7 @@ export function warnUnmaskedTaps(place: Place): void {
       message: `this delay feeds the state \`${state.name}\`, which is reset, and looks across its resets`,
       label: 'reads the segment before',
       notes: ['only delays inside the block of the state stop at its resets on their own'],
-      help: 'name the flag: `delay(…, …, reset = f)`',
+      help: 'name the flag: `delay(…, …, boundary = f)`',
     });
   }
 }

@@ -10,7 +10,8 @@ import type { Buffer, Kernel, KernelExpression, KernelStatement } from '../kerne
 import { unrollLoops } from '../kernel/passes/unroll-loops.ts';
 import { mapBodies, mapExpressions, rewriteExpression } from '../kernel/walk.ts';
 import type { Plan } from '../plan.ts';
-import type { AffineScanOp, TensorFunction, TensorOp } from '../tensor/ops.ts';
+import type { AffineScanOp, TensorFunction, TensorOp, ValueId } from '../tensor/ops.ts';
+import { operandsOf } from '../tensor/walk.ts';
 
 /**
  * Why the forward function run on one token after another, with the states handed on, is not the
@@ -18,11 +19,21 @@ import type { AffineScanOp, TensorFunction, TensorOp } from '../tensor/ops.ts';
  * the state record, and positions a count of the tokens before.
  */
 export function stepObstacle(forward: TensorFunction): string | null {
+  const initial = new Set(forward.instructions.flatMap(({ op, results }) =>
+    (op.kind === 'argument' && op.role === 'initial' ? results.map((value) => value.id) : [])));
   for (const { op } of forward.instructions) {
+    if (valuesReadBy(op).some((id) => initial.has(id))) return 'a state restarts from the initial state of the sequence';
     const found = obstacleOf(op) ?? (op.kind === 'affine-scan' ? obstacleInScan(op) : null);
     if (found !== null) return found;
   }
   return null;
+}
+
+/** What an operation reads, apart from the state that it goes on from. */
+function valuesReadBy(op: TensorOp): readonly ValueId[] {
+  if (op.kind === 'affine-scan') return op.operands;
+  if (op.kind === 'delay') return [op.operand];
+  return op.kind === 'slide' ? [] : operandsOf(op);
 }
 
 function obstacleOf(op: TensorOp): string | null {

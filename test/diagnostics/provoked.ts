@@ -112,6 +112,6 @@ export const provocations: readonly Provocation[] = [
   {
     code: 'SSM3009', title: 'delay across resets',
     text: 'layer A { input u, f: flag let c = u + «delay(u, 1) state x { next x = 0.5 * x + c; reset when f } output y = x }',
-    message: /looks across its resets/, help: /reset = f/,
+    message: /looks across its resets/, help: /boundary = f/,
   },
 ];

@@ -1,7 +1,7 @@
 /**
  * Delays by their meaning: the value of an earlier token; before the first token of the piece, the
  * tail that the last piece left, which is part of the state record. A tap that is told of segments
- * (in the block of a state with resets, or by `reset = f`) is zero across their boundaries, and the
+ * (in the block of a state with resets, or by `boundary = f`) is zero across their boundaries, and the
  * flags of earlier tokens are carried like values. Names and sizes of tails are read off the text of
  * the layer before it runs.
  */
@@ -68,7 +68,7 @@ function collect(collector: Collector, expression: ExpressionSyntax, boundaries:
   collector.paths.set(expression, path);
   widen(path, steps);
   for (const { path: flags, nearest } of boundaries) widen(flags, nearest + steps - 1);
-  const flag = resetOf(expression);
+  const flag = boundaryOf(expression);
   if (flag !== null) widen(`${required(nameOf(collector, flag), 'name of a flag')}.tail`, steps - 1);
 }
 
@@ -112,9 +112,9 @@ function stepsOf(call: CallSyntax): number {
   return steps.value;
 }
 
-function resetOf(call: CallSyntax): ExpressionSyntax | null {
+function boundaryOf(call: CallSyntax): ExpressionSyntax | null {
   const positional = call.arguments.filter((argument) => argument.name === null);
-  return (call.arguments.find((argument) => argument.name?.text === 'reset') ?? positional[2])?.value ?? null;
+  return (call.arguments.find((argument) => argument.name?.text === 'boundary') ?? positional[2])?.value ?? null;
 }
 
 /** The value of a call of `delay`. */
@@ -125,7 +125,7 @@ export function evaluateDelay(call: CallSyntax, scope: Scope, evaluate: (express
   const others = axes.filter((axis) => axis !== 'batch' && axis !== 'time');
   const path = required(scope.tails.paths.get(call), 'tail of a delay');
   const delayed = carried(operand, others, path, scope);
-  const flag = resetOf(call);
+  const flag = boundaryOf(call);
   const masks: TapMask[] = scope.tapMask === null ? [] : [scope.tapMask];
   if (flag !== null) masks.push({ flags: evaluate(flag), path: explicitPath(flag, scope), nearest: 0 });
   const { batch, length, tape } = scope.run;
