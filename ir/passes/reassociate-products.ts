@@ -3,7 +3,7 @@
  * (dt·u)·B, one product per channel instead of one per state; a constant joins what is fixed in time.
  * Exact up to rounding (it changes the order of multiplications only).
  */
-import { required } from '../../support/invariant.ts';
+import { invariant, required } from '../../support/invariant.ts';
 import { unionAxes, type AxisTable, type ValueIds } from '../tensor/builder.ts';
 import type { AffineScanOp, TensorInstruction, TensorModule, TensorValue, ValueId } from '../tensor/ops.ts';
 import { definitionsOf, operandsOf, regionInputs, regionRoots } from '../tensor/walk.ts';
@@ -69,28 +69,29 @@ function regroup(
       made.push(each);
       continue;
     }
-    const ordered = orderFactors(factors, axesOf, axes);
-    const last = required(ordered.at(-1), 'factor');
-    const product = ordered.slice(1, -1).reduce((left, right) => multiply(left, right, null), required(ordered[0], 'factor'));
-    multiply(product, last, result);
+    const merge = cheapestPairs(factors, axesOf, axes);
+    const value = merge.reduce<readonly ValueId[]>((rest, { left, right }, at) => {
+      const [a, b] = [required(rest[left], 'factor'), required(rest[right], 'factor')];
+      return [...rest.filter((_, place) => place !== left && place !== right), multiply(a, b, at === merge.length - 1 ? result : null)];
+    }, factors);
+    invariant(value.length === 1 && value[0] === result.id, `product ${result.name}`);
   }
   return made;
 }
 
-/** Greedy: always multiply next what keeps the product's axes smallest. */
-function orderFactors(factors: readonly ValueId[], axesOf: (id: ValueId) => readonly string[], table: AxisTable): readonly ValueId[] {
+type Merge = { readonly left: number; readonly right: number };
+
+/** Greedy: always multiply next the two factors whose product has the smallest axes; places in the list of what is left. */
+function cheapestPairs(factors: readonly ValueId[], axesOf: (id: ValueId) => readonly string[], table: AxisTable): readonly Merge[] {
   const weight = (list: readonly string[]): number =>
     list.reduce((sum, axis) => sum + (axis === 'time' ? 100 : axis === 'batch' ? 10 : Math.log2(1 + (table.find((each) => each.name === axis)?.size ?? 1))), 0);
-  const rest = [...factors].sort((left, right) => weight(axesOf(left)) - weight(axesOf(right)));
-  const ordered: ValueId[] = [];
-  let reached: readonly string[] = [];
-  while (rest.length > 0) {
-    const costs = rest.map((id) => weight(unionAxes(table, reached, axesOf(id))));
-    const at = costs.indexOf(Math.min(...costs));
-    const [next] = rest.splice(at, 1);
-    ordered.push(required(next, 'factor'));
-    reached = unionAxes(table, reached, axesOf(required(next, 'factor')));
+  let rest = factors.map(axesOf);
+  const merges: Merge[] = [];
+  while (rest.length > 1) {
+    const pairs = rest.flatMap((left, at) => rest.slice(at + 1).map((right, further) => ({ left: at, right: at + 1 + further, axes: unionAxes(table, left, right) })));
+    const best = pairs.reduce((least, each) => (weight(each.axes) < weight(least.axes) ? each : least));
+    merges.push({ left: best.left, right: best.right });
+    rest = [...rest.filter((_, place) => place !== best.left && place !== best.right), best.axes];
   }
-  return ordered;
+  return merges;
 }
-

@@ -113,7 +113,11 @@ describe('absolute error', () => {
 
 test('values at the ends', () => {
   const at = (expansion: Expansion, x: number): number => compileExpansion(expansion)(x);
-  expect([-1e30, -127, -126.001, -Infinity].map((x) => at(expandExp2, x))).toEqual([0, 0, 0, 0]);
+  expect([-1e30, -127.001, -127, -Infinity].map((x) => at(expandExp2, x))).toEqual([0, 0, 0, 0]);
+  for (const x of linear(-127, -126)) {
+    expect(at(expandExp2, x), `at ${x}`).toBeGreaterThanOrEqual(0);
+    expect(Math.abs(at(expandExp2, x) - 2 ** x), `at ${x}`).toBeLessThanOrEqual(2 ** -126);
+  }
   expect([128, 1e30, Infinity].map((x) => at(expandExp2, x))).toEqual([Infinity, Infinity, Infinity]);
   expect([-126, -3, 0, 1, 127].map((x) => at(expandExp2, x))).toEqual([2 ** -126, 0.125, 1, 2, 2 ** 127]);
   expect([0.25, 1, 2, 2 ** 100, 0, Infinity].map((x) => at(expandLog2, x))).toEqual([
