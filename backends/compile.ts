@@ -3,7 +3,7 @@
  * point under the machine's schedules, then the back end. All choices are recorded as decisions.
  */
 import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
-import { assertKernel } from '../ir/kernel/verify.ts';
+import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { splitKernels } from '../ir/passes/split-kernels.ts';
 import type { Plan } from '../ir/plan.ts';
@@ -57,12 +57,15 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
     return selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
   };
+  // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
+  const streams = new Set(spec.inputs.map((each) => each.name));
   const wanted = module.functions.filter((each) => options.entries !== 'forward-only' || each.name === 'forward');
   const planned = wanted.map((body) => splitKernels(module, body, ids, {
     machine, choose,
-    storage: (role, _subject, dtype) => {
+    storage: (role, subject, dtype) => {
       if (dtype === 'flag' || dtype === 'index') return 'i32';
-      return role === 'input' || role === 'output' || role === 'output-cotangent' ? (options.storage ?? 'f32') : 'f32';
+      const isStream = role === 'input' || role === 'output' || role === 'output-cotangent' || (role === 'gradient' && streams.has(subject));
+      return isStream ? (options.storage ?? 'f32') : 'f32';
     },
     onDecision: (subject, decision) => decisions.push({
       subject, chosen: describeSchedule(decision.schedule), alternatives: decision.alternatives, reason: decision.reason,
@@ -71,7 +74,8 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   const step = stepPlan(planned.find((each) => each.entry === 'forward'), wanted.find((each) => each.name === 'forward'), (reason) =>
     decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason }));
   const plans = [...planned, ...step];
-  plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`)));
+  const limits = { ...defaultLimits, sharedBytes: Math.max(defaultLimits.sharedBytes, machine.sharedBytes) };
+  plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`, limits)));
   const header = {
     layer: spec.name, compiler: compilerVersion, mode: decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
     contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),

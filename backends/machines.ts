@@ -6,5 +6,6 @@ export const machines: Readonly<Record<TargetName, Machine>> = {
   wasm: { vectorWidth: 4, maximumWorkgroup: 1, sharedBytes: 0, shuffleWidth: 1, fillingThreads: 16 },
   // defaults of WebGPU; no register exchange unless the device has wide subgroups
   wgsl: { vectorWidth: 1, maximumWorkgroup: 256, sharedBytes: 16384, shuffleWidth: 1, fillingThreads: 65536 },
-  cuda: { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 49152, shuffleWidth: 32, fillingThreads: 65536 },
+  // what two resident blocks can have of a Hopper or Ampere multiprocessor
+  cuda: { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 106496, shuffleWidth: 32, fillingThreads: 65536 },
 };

@@ -30,6 +30,8 @@ export const tensorPasses: readonly TensorPass[] = [
   // before differentiation, so that complex gradients are right by construction
   { name: 'lower-complex', description: 'complex values become pairs of reals', run: (module, ids) => lowerComplex(module, ids) },
   { name: 'fuse-scan', description: 'producers and consumers move into the scans', run: (module, ids) => fuseScans(module, ids) },
+  // before differentiation: (dt·u)·B has one cotangent sum per channel where dt·(B·u) has two
+  { name: 'regroup-forward', description: 'small factors meet first', run: (module, ids) => reassociateProducts(module, ids) },
   { name: 'differentiate', description: 'adds forwardSaved and backward', run: addGradients },
   // again: cotangent chains become producers of the adjoint scans
   { name: 'fuse-scan-backward', description: 'cotangents move into the adjoint scans', run: (module, ids) => fuseScans(module, ids) },

@@ -267,8 +267,8 @@ export function verifyKernel(kernel: Kernel, limits: KernelLimits = defaultLimit
 }
 
 /** Throws an InternalError with all problems and the printed kernel if the kernel is not well formed. */
-export function assertKernel(kernel: Kernel, where: string): void {
-  const problems = verifyKernel(kernel);
+export function assertKernel(kernel: Kernel, where: string, limits: KernelLimits = defaultLimits): void {
+  const problems = verifyKernel(kernel, limits);
   if (problems.length === 0) return;
   const list = problems.join('\n  ');
   throw new InternalError(`${where}: kernel ${kernel.name} is not well formed:\n  ${list}\n${printKernel(kernel)}`);
