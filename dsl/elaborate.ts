@@ -2,7 +2,7 @@
 import type { LayerSyntax, SourceTree } from './ast.ts';
 import { checkSize, declareAxis, sizeValue } from './check/axes.ts';
 import { functionNames } from './check/calls.ts';
-import { tailsOf, warnUnmaskedTaps } from './check/delays.ts';
+import { checkTailNames, tailsOf, warnUnmaskedTaps } from './check/delays.ts';
 import { complain, didYouMean } from './check/elaboration.ts';
 import type { Elaboration, Place } from './check/elaboration.ts';
 import { checkItems } from './check/items.ts';
@@ -46,15 +46,17 @@ export function elaborate(
   if (bindParameters(place, layer)) checkItems(place);
   warnUnmaskedTaps(place);
   checkSizesUsed(place, layer);
+  const { params, body, outputs } = run;
+  const tails = tailsOf({ body, outputs });
+  checkTailNames(place, tails);
   const diagnostics = chosen(run.problems);
   if (hasErrors(diagnostics)) return { spec: null, diagnostics };
-  const { params, body, outputs } = run;
   const declared = layer.items.filter((item) => item.kind === 'output').length;
   invariant(outputs.length === declared, 'an output was dropped without a diagnostic');
   const inputs = [...run.inputs.values()];
   const spec: LayerSpec = {
     name: layer.name.text, axes: [...run.axes.values()], inputs, params, body, outputs,
-    tails: tailsOf({ body, outputs }),
+    tails,
   };
   return { spec, diagnostics };
 }

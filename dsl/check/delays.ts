@@ -87,8 +87,10 @@ function tailOf(place: Place, call: CallSyntax): string {
   const key = `${scope.prefix} ${call.span.start}`;
   const known = run.tails.get(key);
   if (known !== undefined) return known;
-  const count = [...run.tails.keys()].filter((each) => each.startsWith(`${scope.prefix} `)).length;
-  const made = `${scope.prefix}delay.${count + 1}.tail`;
+  const stem = `${scope.prefix}delay.tail`;
+  const count = (run.made.get(stem) ?? 0) + 1;
+  run.made.set(stem, count);
+  const made = `${scope.prefix}delay.${count}.tail`;
   run.tails.set(key, made);
   return made;
 }
@@ -138,7 +140,7 @@ function masked(
       label: 'here', help: `delay by at most ${maskedLimit} tokens`,
     });
   }
-  if (reset.declare !== null && !place.run.body.some((item) => item.name === reset.declare?.name)) {
+  if (reset.declare !== null && !place.run.lets.has(reset.declare.name)) {
     const { name, condition } = reset.declare;
     place.run.body.push({ kind: 'let', name, value: condition, span: condition.span });
     place.run.lets.set(name, condition);
@@ -177,6 +179,20 @@ export function tailsOf(spec: Pick<LayerSpec, 'body' | 'outputs'>): readonly Tai
   for (const item of spec.body) expressionsOf(item).forEach(visit);
   for (const output of spec.outputs) visit(output.value);
   return [...tails.values()];
+}
+
+/** A tail is an entry of the state record and an axis: its path must be no state's and no axis's. */
+export function checkTailNames(place: Place, tails: readonly TailSpec[]): void {
+  const states = new Set(place.run.body.flatMap((item) => (item.kind === 'state' ? [item.name] : [])));
+  for (const { name } of tails) {
+    const isState = states.has(name);
+    if (!isState && !place.run.axes.has(name)) continue;
+    complain(place, {
+      code: 'SSM2002', span: place.scope.layer.name.span,
+      message: `\`${name}\` is the path of ${isState ? 'a state' : 'an axis'} and of the tail of a delayed value`,
+      label: 'in this layer', help: `give the ${isState ? 'state' : 'axis'} another name than \`tail\``,
+    });
+  }
 }
 
 function expressionsOf(item: BodySpec): readonly SpecExpression[] {

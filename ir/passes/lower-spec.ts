@@ -33,7 +33,7 @@ class SpecLowering {
   readonly #lets = new Map<string, ValueId>();
   /** what each tail is of, known from its first delay on */
   readonly #delayed = new Map<string, ValueId>();
-  readonly #tails = new Map<string, ValueId>();
+  readonly #carried = new Map<string, ValueId>();
   readonly #states = new Map<string, { current: ValueId; previous: ValueId }>();
   readonly #results: FunctionResult[] = [];
 
@@ -56,7 +56,7 @@ class SpecLowering {
     }
     for (const tail of this.#spec.tails) {
       const type: TensorType = { dtype: tail.type, axes: unionAxes(builder.axes, ['batch', tail.name], tail.axes) };
-      this.#tails.set(tail.name, builder.argument({ role: 'initial', subject: tail.name, type }));
+      this.#carried.set(tail.name, builder.argument({ role: 'initial', subject: tail.name, type }));
     }
     for (const item of this.#spec.body) {
       if (item.kind === 'let') this.#lets.set(item.name, builder.rename(this.expression(item.value), stem(item.name)));
@@ -80,17 +80,14 @@ class SpecLowering {
 
   /** Tokens k … L − 1 from the piece itself, the first k from the end of the tail. */
   #delay(expression: Extract<SpecExpression, { kind: 'delay' }>): ValueId {
-    const builder = this.#builder;
-    const { operand, steps } = expression;
-    const tail = required(this.#spec.tails.find((each) => each.name === expression.tail), `tail ${expression.tail}`);
-    const value = this.#delayed.get(tail.name) ?? this.#carriedValue(operand);
-    this.#delayed.set(tail.name, value);
-    const carried = required(this.#tails.get(tail.name), tail.name);
-    return builder.delay(value, steps, { value: carried, axis: tail.name });
+    const { operand, steps, tail } = expression;
+    const value = this.#delayed.get(tail) ?? this.#delayedValue(operand);
+    this.#delayed.set(tail, value);
+    return this.#builder.delay(value, steps, { value: required(this.#carried.get(tail), tail), axis: tail });
   }
 
   /** A delayed value as its tail has it: with batch and time, complex where it is declared so. */
-  #carriedValue(operand: SpecExpression): ValueId {
+  #delayedValue(operand: SpecExpression): ValueId {
     const builder = this.#builder;
     const lowered = this.expression(operand);
     const isReal = builder.typeOf(lowered).dtype !== 'complex';
@@ -102,7 +99,7 @@ class SpecLowering {
   #finalTail(tail: TailSpec): void {
     const builder = this.#builder;
     const value = required(this.#delayed.get(tail.name), `value of ${tail.name}`);
-    const carried = required(this.#tails.get(tail.name), tail.name);
+    const carried = required(this.#carried.get(tail.name), tail.name);
     const made = builder.slide(value, { from: 'time', to: tail.name, steps: tail.count, lengths: -1 });
     const kept = builder.slide(carried, { from: tail.name, to: tail.name, steps: 0, lengths: -1 });
     const final = builder.rename(builder.add(made, kept), stem(tail.name));

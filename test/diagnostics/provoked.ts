@@ -114,4 +114,7 @@ export const provocations: readonly Provocation[] = [
     text: 'layer A { input u, f: flag let c = u + «delay(u, 1) state x { next x = 0.5 * x + c; reset when f } output y = x }',
     message: /looks across its resets/, help: /boundary = f/,
   },
+  { code: 'SSM2007', title: 'boundary that is no name', text: inLet('delay(u, 1, boundary = «not p)'), message: /name of one flag per token/, help: /`let f = …`/ },
+  { code: 'SSM2008', title: 'boundary that is no flag', text: inLet('delay(u, 1, boundary = «u)'), message: /the flag of a delay/, help: /compare it/ },
+  { code: 'SSM4003', title: 'long delay across resets', text: inLet('«delay(u, 65, boundary = p)'), message: /65 tokens across resets/, help: /at most 64/ },
 ];

@@ -128,6 +128,22 @@ describe('time and batch', () => {
     expect(letOf(spec, 'a')).toBe('(delay[u.delay2 2](input:u) + delay[u.delay2.2 2](input:u))');
   });
 
+  it('has one tail per delayed value, as long as its largest delay', () => {
+    const spec = load(`layer Conv(D = 2) { input u[D] output y[D] = delay(u, 2) + delay(u * u, 1) }
+      layer A(D = 2) { input u[D], z[D]: complex let c = Conv(u = u) let d = Conv(u = 2 * u)
+        output y[D] = delay(u, 1) + delay(u, 4) + delay(c, 3) + delay(d.y, 1) + real(delay(2 * z, 1)) + delay(u + 1, 5) }`);
+    expect(spec.tails.map(({ name, count, axes, type }) => `${name} ${count} ${axes.join()} ${type}`)).toEqual([
+      'c.u.tail 2 D real', 'c.delay.1.tail 1 D real', 'd.u.tail 2 D real', 'd.delay.1.tail 1 D real', 'u.tail 4 D real',
+      'c.y.tail 3 D real', 'd.y.tail 1 D real', 'delay.1.tail 1 D complex', 'delay.2.tail 5 D real',
+    ]);
+  });
+
+  it('taps in the block of a state with resets stop there', () => {
+    const spec = load('layer A { input u, f: flag state x { next x = 0.5 * x + delay(u, 2); reset when f } output y = x + delay(u, 1) }');
+    expect(letOf(spec, 'x.reset')).toBe('input:f');
+    expect(spec.tails.map(({ name, count }) => [name, count])).toEqual([['x.reset.tail', 1], ['u.tail', 2]]);
+  });
+
   it('reads the state before the update with prev', () => {
     const spec = load('layer A { input u state x { next x = 0.5 * x + u } output y = prev(x) + x }');
     expect(show(spec.outputs[0]!.value)).toBe('(previous:x + state:x)');

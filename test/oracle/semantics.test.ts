@@ -73,6 +73,26 @@ describe('states', () => {
     expect(outputOf(reverse, given)).toEqual([1, 12, 123, 4]);
   });
 
+  it('delays read the tail before the first token, and leave the last values', () => {
+    const text = 'layer L() { input u; output y = delay(u, 1) + 10 * delay(u, 3) }';
+    const tail = tensor('batch u.tail', [1, 3], [5, 6, 7]);
+    expect(outputOf(text, { inputs: { u }, initial: { 'u.tail': tail } })).toEqual([57, 61, 72, 13]);
+    const short = tensor('batch time', [1, 2], [1, 2]);
+    const { final } = evaluateLayer(request(text, { length: 2, inputs: { u: short }, initial: { 'u.tail': tail } }));
+    expect([...final.get('u.tail')!.re]).toEqual([7, 1, 2]);
+  });
+
+  it('taps with a boundary stop there, also at one that lies in the piece before', () => {
+    const text = 'layer L() { input u; input f: flag; output y = delay(u, 1, boundary = f) + 10 * delay(u, 2, boundary = f) }';
+    const initial = { 'u.tail': tensor('batch u.tail', [1, 2], [5, 6]), 'f.tail': tensor('batch f.tail', [1, 1], [0]) };
+    const given = { inputs: { u, f: flag }, initial };
+    expect(outputOf(text, given)).toEqual([56, 61, 0, 3]);
+    const cut = { ...initial, 'f.tail': tensor('batch f.tail', [1, 1], [1]) };
+    expect(outputOf(text, { ...given, initial: cut })).toEqual([6, 61, 0, 3]);
+    const { final } = evaluateLayer(request(text, { length: 4, ...given }));
+    expect([...final].map(([name, value]) => [name, ...value.re])).toEqual([['u.tail', 3, 4], ['f.tail', 0]]);
+  });
+
   it('a state in its own coefficient or contracted is evaluated token by token (delta rule)', () => {
     const next = seededNumbers(3);
     const inputs = {
