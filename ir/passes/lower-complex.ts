@@ -21,7 +21,7 @@ function lowerFunction(module: TensorModule, target: TensorFunction, ids: ValueI
   const lowering = new ComplexLowering(builder, new Map());
   lowering.list(target.instructions);
   const results = target.results.flatMap((result): FunctionResult[] => {
-    const pair = lowering.pair(result.value);
+    const pair = lowering.fitted(result.value);
     if (pair.im === null) return [{ ...result, value: pair.re }];
     const part = (name: ComplexPart, value: ValueId): FunctionResult => ({ ...result, part: name, value });
     return [part('re', pair.re), part('im', pair.im)];
@@ -34,6 +34,7 @@ const realType = (type: TensorType): TensorType => (type.dtype === 'complex' ? {
 class ComplexLowering {
   readonly #builder: TensorBuilder;
   readonly #pairs: Map<ValueId, Pair>;
+  readonly #axes = new Map<ValueId, readonly string[]>();
 
   constructor(builder: TensorBuilder, pairs: Map<ValueId, Pair>) {
     this.#builder = builder;
@@ -44,6 +45,14 @@ class ComplexLowering {
     return required(this.#pairs.get(id), `parts of %${id}`);
   }
 
+  /** The parts on all axes of the value: one part of `complex(x, 0)` may have fewer. */
+  fitted(id: ValueId): Pair {
+    const pair = this.pair(id);
+    const axes = this.#axes.get(id);
+    if (axes === undefined || pair.im === null) return pair;
+    return { re: this.#builder.broadcast(pair.re, axes), im: this.#builder.broadcast(pair.im, axes) };
+  }
+
   #real(id: ValueId): ValueId {
     const pair = this.pair(id);
     invariant(pair.im === null, `complex value %${id} where a real one is needed`);
@@ -52,6 +61,7 @@ class ComplexLowering {
 
   list(instructions: readonly TensorInstruction[]): void {
     for (const instruction of instructions) {
+      for (const value of instruction.results) this.#axes.set(value.id, value.type.axes);
       if (instruction.op.kind === 'affine-scan') {
         this.#scan(instruction.op, instruction);
         continue;
@@ -72,13 +82,13 @@ class ComplexLowering {
 
   /** Applies a linear operation to both parts. */
   #each(operand: ValueId, apply: (id: ValueId) => ValueId): Pair {
-    const pair = this.pair(operand);
+    const pair = this.fitted(operand);
     return { re: apply(pair.re), im: pair.im === null ? null : apply(pair.im) };
   }
 
   #delay({ operand, steps, tail }: Extract<TensorOp, { kind: 'delay' }>): Pair {
     if (tail === null) return this.#each(operand, (id) => this.#builder.delay(id, steps));
-    const [pair, before] = [this.pair(operand), this.pair(tail.value)];
+    const [pair, before] = [this.fitted(operand), this.fitted(tail.value)];
     const part = (id: ValueId, value: ValueId): ValueId => this.#builder.delay(id, steps, { value, axis: tail.axis });
     return { re: part(pair.re, before.re), im: pair.im === null ? null : part(pair.im, required(before.im, 'imaginary tail')) };
   }
@@ -189,7 +199,7 @@ class ComplexLowering {
     const parameters: TensorValue[] = [];
     const fresh = (value: TensorValue, suffix: string): TensorValue => inner.fresh(`${value.name}${suffix}`, realType(value.type));
     op.operands.forEach((operand, at) => {
-      const pair = this.pair(operand);
+      const pair = this.fitted(operand);
       const parameter = required(op.parameters[at], 'parameter');
       const re = fresh(parameter, pair.im === null ? '' : '_re');
       const im = pair.im === null ? null : fresh(parameter, '_im');

@@ -238,6 +238,14 @@ describe.each([
       state x[D] { next x = sigmoid(a) * x + delay(u, 1) + delay(u * u, 2); order bidirectional reset when f }
       state r[D] { dr/dt = -exp(a) * r + delay(u, 3); discretize zoh(exp(delay(a * u, 1))); order reverse; reset when f }
       output y[D] = x + r + delay(u + 1, 1) }`],
+  ['complex values of which a part has fewer axes', `layer L(D = 2, N = 3) {
+      input u[D], f: flag
+      param a[D], c[N]
+      let z = complex(a, u)
+      state x[D]: complex { next x = complex(sigmoid(a), 0.1) * x + delay(complex(u, 0), 1) + delay(z, 2); reset when f }
+      output y[D] = real(x) + imag(sum[N](complex(c * u, 0.5)) * x)
+      output v[D]: complex = complex(u, 0.25)
+      output w[D]: complex = conj(delay(complex(1, u), 3)) }`],
   ['a flag per sequence', `layer L(D = 2) {
       input u[D], g per sequence
       param a[D]
@@ -251,7 +259,7 @@ describe.each([
   const { request } = loaded;
   const next = seededNumbers(4);
   const plain = evaluateLayer(request);
-  const like = (value: OracleTensor): OracleTensor => randomTensor(value.axes.join(' '), value.shape, next);
+  const like = (value: OracleTensor): OracleTensor => randomTensor(value.axes.join(' '), value.shape, next, value.im === null ? 'real' : 'complex');
   const cotangents = {
     outputs: new Map([...plain.outputs].map(([key, value]) => [key, like(value)])),
     final: new Map([...plain.final].map(([key, value]) => [key, like(value)])),
