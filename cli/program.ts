@@ -5,6 +5,7 @@ import { runCheck, type CheckOptions } from './commands/check.ts';
 import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
+import { runVerify, type VerifyOptions } from './commands/verify.ts';
 import { passNames, type Progress } from './compile-layer.ts';
 import { exitCodes, usesColor, type CommandEnvironment, type ExitCode } from './environment.ts';
 import { reportFailure } from './output.ts';
@@ -60,6 +61,14 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))
     .addHelpText('after', example('statefuse explain examples/s6.ssm --target wgsl'))
     .action((file: string, options: ExplainOptions) => act('explain', options, () => runExplain(environment, file, options, run.progress)));
+  withLayer(program.command('verify').description('compare devices and modes with a float64 reference').argument('<file>', 'text; `-` is the standard input'))
+    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'all']).default('all'))
+    .addOption(new Option('--batch <number>', 'sequences').argParser(positiveInteger).default(2))
+    .addOption(new Option('--length <number>', 'tokens').argParser(positiveInteger).default(37))
+    .addOption(new Option('--seed <number>', 'of the random numbers').argParser(positiveInteger).default(1))
+    .option('--full', 'keep declared sizes; otherwise axes are cut to at most 12')
+    .addHelpText('after', example('statefuse verify examples/s6.ssm --device wasm'))
+    .action((file: string, options: VerifyOptions) => act('verify', options, () => runVerify(environment, file, options, run.progress)));
   program.command('devices').description('list what can run layers on this machine')
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse devices --json'))

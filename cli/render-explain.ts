@@ -40,6 +40,7 @@ function renderHeader(page: Explanation): string {
   const rows = [
     ...tensorRows(page.inputs, leadingAxes).map((row) => ['input', ...row]),
     ...tensorRows(page.parameters, () => '').map((row) => ['param', ...row]),
+    ...tensorRows(page.tails, () => 'batch').map((row) => ['tail', ...row]),
     ...page.outputs.map((each) => ['output', each.name, shape(each.axes, leadingAxes(each.note)), 'real', each.note]),
   ];
   return [`layer ${page.layer}${sizes === '' ? '' : `, ${sizes}`}`, '', renderTable(['', 'name', 'axes', 'type', ''], rows, '  ')].join('\n');
@@ -95,9 +96,10 @@ function mergeDecisions(decisions: Explanation['decisions']): Explanation['decis
   const merged = new Map<string, Explanation['decisions'][number]>();
   for (const each of decisions) {
     const [entry, state] = each.subject.split(': ');
+    if (state === undefined) continue;
     const key = JSON.stringify([state, each.chosen, each.alternatives, each.reason]);
     const before = merged.get(key);
-    const subject = before === undefined ? `state ${state ?? ''} in ${entry ?? ''}` : `${before.subject}, ${entry ?? ''}`;
+    const subject = before === undefined ? `state ${state} in ${entry ?? ''}` : `${before.subject}, ${entry ?? ''}`;
     merged.set(key, { ...each, subject });
   }
   return [...merged.values()];

@@ -41,6 +41,8 @@ export type Explanation = {
   readonly parameters: readonly ExplainedTensor[];
   readonly lets: readonly { readonly name: string; readonly axes: readonly string[]; readonly formula: string; readonly varies: boolean }[];
   readonly states: readonly StateFacts[];
+  /** what delays carry from one piece of a sequence to the next */
+  readonly tails: readonly ExplainedTensor[];
   readonly outputs: readonly { readonly name: string; readonly axes: readonly string[]; readonly note: string; readonly formula: string }[];
   readonly readOuts: readonly Quantity[];
   readonly modes: readonly ModeFacts[];
@@ -71,9 +73,10 @@ export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainR
     lets: spec.body.flatMap((item) =>
       item.kind === 'let' ? [{ name: item.name, axes: item.value.axes, formula: printFormula(item.value), varies: item.value.variance.time }] : []),
     states: states.map((each) => describeState(spec, each)),
+    tails: spec.tails.map((each) => ({ name: each.name, axes: [String(each.count), ...each.axes], type: each.type, note: 'carried' })),
     outputs: spec.outputs.map((each) => ({ name: each.name, axes: each.axes, note: each.value.variance.time ? 'per token' : 'per sequence', formula: printFormula(each.value) })),
     readOuts: readOutQuantities(spec),
-    modes: describeModes(spec),
+    modes: describeModes(spec, module),
     transitionForms: transitionForms(module),
     sizes,
     entries: plans.map((plan) => explainEntry(plan, plan.entry === 'step' ? { batch: sizes.batch, length: 1 } : sizes)),

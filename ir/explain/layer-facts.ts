@@ -3,6 +3,8 @@
  * its formulas, what depends on the input and through which names, and which modes that allows.
  */
 import type { LayerSpec, SpecExpression, StateSpec } from '../../dsl/spec.ts';
+import { stepObstacle } from '../passes/pin-length.ts';
+import type { TensorModule } from '../tensor/ops.ts';
 import { childrenOf } from './expression-children.ts';
 import { indexedName, printFormula, type PreviousIndex } from './formula.ts';
 
@@ -202,28 +204,12 @@ function describeRule(state: StateSpec): string {
   }
 }
 
-/** Whether an expression anywhere in the layer delays values or sums over time. */
-function usesEarlierTokens(spec: LayerSpec): string | null {
-  let found: string | null = null;
-  const visit = (each: SpecExpression): void => {
-    if (each.kind === 'delay') found ??= 'a delay keeps earlier tokens, whose record is not part of the step yet';
-    if (each.kind === 'reduce-time') found ??= 'a reduction over time needs the whole sequence';
-    if (each.kind === 'time-scalar') found ??= 'the layer uses the length or the position of the token, which a single token does not know';
-    childrenOf(each).forEach(visit);
-  };
-  for (const item of spec.body) {
-    if (item.kind === 'let') visit(item.value);
-    else [item.coefficient, item.drive].forEach(visit);
-  }
-  spec.outputs.forEach((output) => visit(output.value));
-  return found;
-}
-
 /** Why a layer has no one-token step, or null when it has one. */
-export function reasonAgainstStep(spec: LayerSpec): string | null {
+export function reasonAgainstStep(spec: LayerSpec, module: TensorModule | null): string | null {
   const reverse = spec.body.find((item) => item.kind === 'state' && item.order === 'reverse');
   if (reverse !== undefined) return `the state ${reverse.name} is visited from the last token, so a token's output needs later tokens`;
-  return usesEarlierTokens(spec);
+  const forward = module?.functions.find((each) => each.name === 'forward');
+  return forward === undefined ? null : stepObstacle(forward);
 }
 
 function reasonAgainstConvolution(spec: LayerSpec): string | null {
@@ -239,8 +225,8 @@ function reasonAgainstConvolution(spec: LayerSpec): string | null {
 }
 
 /** Which evaluations the text allows, which of them this compiler makes, and why. */
-export function describeModes(spec: LayerSpec): readonly ModeFacts[] {
-  const step = reasonAgainstStep(spec);
+export function describeModes(spec: LayerSpec, module: TensorModule | null): readonly ModeFacts[] {
+  const step = reasonAgainstStep(spec, module);
   const convolution = reasonAgainstConvolution(spec);
   const hasState = spec.body.some((item) => item.kind === 'state');
   if (!hasState) return [{ mode: 'recurrent', isLegal: true, isGenerated: true, reason: 'the layer has no state; tokens are independent' }];
