@@ -6,7 +6,8 @@ import { literal } from '../../ir/kernel/builder.ts';
 import { withWidth, type KernelExpression, type KernelType } from '../../ir/kernel/nodes.ts';
 import { emit, withTemporary, type Emitter } from './emitter.ts';
 import { emitExpression } from './expression.ts';
-import { emitLoad } from './memory.ts';
+import { emitLoad, emitNeighbours } from './memory.ts';
+import { neighbouringElements } from './neighbours.ts';
 import { scalarOperators, unsupported } from './operators.ts';
 
 type Of<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { readonly kind: Kind }>;
@@ -84,6 +85,8 @@ export function emitSplat(emitter: Emitter, { operand }: Of<'splat'>): void {
 
 /** A vector of scalars. */
 export function emitCompose(emitter: Emitter, { operands }: Of<'compose'>): void {
+  const neighbours = neighbouringElements(emitter, operands);
+  if (neighbours !== null) return emitNeighbours(emitter, neighbours);
   operands.forEach((operand, lane) => {
     emitExpression(emitter, operand);
     emitPlaceLane(emitter, operand.type, lane);

@@ -203,6 +203,23 @@ export function emitElement(emitter: Emitter, { array, index }: Of<'element'>): 
   emit(emitter, scratchLoads[valueTypeOf(array.type)], Math.log2(bytes), offset + place.offset);
 }
 
+/** Reads four neighbouring f32 elements in the scratch area as a vector; `first` is the lowest. */
+export function emitNeighbours(emitter: Emitter, { array, index }: Of<'element'>): void {
+  const place = placeOf(emitter.arrays, array.id, `array ${array.name}`);
+  if (place.kind === 'locals') throw new InternalError(`array ${array.name} is not in the scratch area`);
+  const offset = emitAddress(emitter, emitter.scratch, index, elementBytes(array.type));
+  emit(emitter, 'v128.load', 2, offset + place.offset);
+}
+
+/** Writes a vector to four neighbouring f32 elements in the scratch area; the index is that of the lowest. */
+export function emitSetNeighbours(emitter: Emitter, { array, index, value }: StatementOf<'set-element'>): void {
+  const place = placeOf(emitter.arrays, array.id, `array ${array.name}`);
+  if (place.kind === 'locals') throw new InternalError(`array ${array.name} is not in the scratch area`);
+  const offset = emitAddress(emitter, emitter.scratch, index, elementBytes(array.type));
+  emitExpression(emitter, value);
+  emit(emitter, 'v128.store', 2, offset + place.offset);
+}
+
 /** Writes an element of a register array. */
 export function emitSetElement(
   emitter: Emitter,

@@ -4,7 +4,8 @@ import type { KernelExpression, KernelStatement, VariableId } from '../../ir/ker
 import { operandsOf, visitStatements } from '../../ir/kernel/walk.ts';
 import { emit, localOf, withTemporary, type Emitter } from './emitter.ts';
 import { emitExpression } from './expression.ts';
-import { emitSetElement, emitStore } from './memory.ts';
+import { emitSetElement, emitSetNeighbours, emitStore } from './memory.ts';
+import { writeOfLanes } from './neighbours.ts';
 
 type Of<Kind extends KernelStatement['kind']> = Extract<KernelStatement, { readonly kind: Kind }>;
 
@@ -105,5 +106,15 @@ function emitStatement(emitter: Emitter, statement: KernelStatement): void {
 
 /** Emits a list of statements in order. */
 export function emitStatements(emitter: Emitter, statements: readonly KernelStatement[]): void {
-  for (const statement of statements) emitStatement(emitter, statement);
+  for (let at = 0; at < statements.length; at++) {
+    const statement = statements[at];
+    if (statement === undefined) continue;
+    const lanes = statement.kind === 'set-element' ? writeOfLanes(emitter, statements, at) : null;
+    if (lanes === null) {
+      emitStatement(emitter, statement);
+      continue;
+    }
+    emitSetNeighbours(emitter, lanes);
+    at += 3;
+  }
 }

@@ -6,7 +6,7 @@
 import { required } from '../../support/invariant.ts';
 import type { TensorInstruction, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
-import { hasInnerAxis, ofCoefficient, variesInTime, type RegionPlan } from './region-plan.ts';
+import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type RegionPlan } from './region-plan.ts';
 import { rootIds, type PassRoots } from './scan-thread.ts';
 
 export type TileValues = {
@@ -22,6 +22,8 @@ export type TileValues = {
   readonly fixedPowers: readonly ValueId[];
   /** scalars fixed in time that the phases with channels side by side read */
   readonly fixedScalars: readonly ValueId[];
+  /** operands over time and channels, whose rows are copied for a tile first */
+  readonly rows: readonly ValueId[];
   /** sums over inner axes that per-channel results read */
   readonly sums: readonly ValueId[];
 };
@@ -77,21 +79,22 @@ export function planTile(plan: RegionPlan, passes: readonly PassRoots[], live: L
   const outer = outerNeeds(plan, [...results, ...staged, ...stagedPowers]);
   return {
     staged: [...staged], stagedPowers, stagedFixed: [...stagedFixed], fixedInner: [...fixedInner], fixedPowers,
-    fixedScalars: [...new Set([...outer.fixed, ...stagedFixed])], sums: outer.sums,
+    fixedScalars: [...new Set([...outer.fixed, ...stagedFixed])], rows: outer.rows, sums: outer.sums,
   };
 }
 
 /** What the phases before and after the states' updates read. */
-function outerNeeds(plan: RegionPlan, needed: readonly ValueId[]): { fixed: readonly ValueId[]; sums: readonly ValueId[] } {
-  const [fixed, sums] = [new Set<ValueId>(), new Set<ValueId>()];
+function outerNeeds(plan: RegionPlan, needed: readonly ValueId[]): { fixed: readonly ValueId[]; rows: readonly ValueId[]; sums: readonly ValueId[] } {
+  const [fixed, rows, sums] = [new Set<ValueId>(), new Set<ValueId>(), new Set<ValueId>()];
   walk({ plan, seen: new Set() }, needed, (id, made) => {
     if (!variesInTime(plan, id)) {
       fixed.add(id);
       return false;
     }
+    if (plan.parameters.has(id) && hasChannelAxis(plan, id)) rows.add(id);
     if (made?.op.kind !== 'reduce') return true;
     sums.add(id);
     return false;
   });
-  return { fixed: [...fixed], sums: [...sums] };
+  return { fixed: [...fixed], rows: [...rows], sums: [...sums] };
 }

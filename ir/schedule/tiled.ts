@@ -185,6 +185,7 @@ class TiledEmission {
     this.#prepareStates(store);
     const range = visitRange(this.#builder, this.#request, piece);
     this.#tiles(range, (tile, chunk) => {
+      this.#copyRows(store, tile);
       this.#stage(store, tile);
       this.#walkChannels(store, tile, chunk);
       this.#finishTile(store, tile);
@@ -202,7 +203,7 @@ class TiledEmission {
     const slots = this.#blockChannels * this.#steps;
     const perChannel = (id: ValueId): number => (hasChannelAxis(plan, id) ? this.#blockChannels : 1);
     const table = (ids: readonly ValueId[], make: (id: ValueId) => RegisterArray): ReadonlyMap<ValueId, RegisterArray> => new Map(ids.map((id) => [id, make(id)]));
-    const { staged, stagedPowers, stagedFixed, fixedInner, fixedPowers, fixedScalars, sums } = this.#values;
+    const { staged, stagedPowers, stagedFixed, fixedInner, fixedPowers, fixedScalars, rows, sums } = this.#values;
     return {
       fixedScalars: table(fixedScalars, (id) => builder.array(nameOf(id), hasChannelAxis(plan, id) ? wide : f32, hasChannelAxis(plan, id) ? this.#blockChannels / lanes : 1)),
       staged: table(staged, (id) => builder.array(`${nameOf(id)}_tile`, f32, this.#tile * perChannel(id))),
@@ -210,6 +211,7 @@ class TiledEmission {
       stagedFixed: table(stagedFixed, (id) => builder.array(`${nameOf(id)}_block`, f32, perChannel(id))),
       fixedInner: table(fixedInner, (id) => builder.array(`${nameOf(id)}_block`, inner, slots)),
       fixedPowers: table(fixedPowers, () => builder.array('decay_block', inner, slots)),
+      rows: table(rows, (id) => builder.array(`${nameOf(id)}_rows`, wide, this.#tile * (this.#blockChannels / lanes))),
       sums: table(sums, (id) => builder.array(`${nameOf(id)}_tile`, f32, this.#tile * this.#blockChannels)),
       state: plan.recurrence.current.map((value) => builder.array(`${value.name}_block`, inner, slots)),
       totals: new Map(yields.flatMap((each): [YieldTarget, RegisterArray][] => this.#totalOf(each, nameOf(each.yielded.value), slots))),
@@ -324,6 +326,35 @@ class TiledEmission {
     };
   }
 
+  /**
+   * Copies the tile's rows of per-channel operands: tokens lie far apart in memory, and a loop that
+   * only copies keeps many lines on their way at once.
+   */
+  #copyRows(store: TileStore, tile: Tile): void {
+    const builder = this.#builder;
+    const { plan, memory } = this.#request;
+    const { lanes } = this.#parameters;
+    if (store.rows.size === 0) return;
+    builder.comment('the rows of this tile');
+    const count = this.#blockChannels / lanes;
+    this.#eachToken(tile, 'forward', (index, time) => {
+      builder.for('v', { start: integer(0), end: integer(count), unroll: true }, (vector) => {
+        const at = withCoordinates(this.#at(builder.let('channel', add(this.#channel, multiply(vector, integer(lanes))))), [['time', time]]);
+        for (const [id, array] of store.rows) {
+          const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
+          builder.setElement(array, add(multiply(index, integer(count)), vector), splat(loadValue(builder, memory(operand), at, this.#channelVector), lanes));
+        }
+      });
+    });
+  }
+
+  #readRow(store: TileStore, index: KernelExpression, vector: KernelExpression): (id: ValueId) => KernelExpression | null {
+    return (id) => {
+      const array = store.rows.get(id);
+      return array === undefined ? null : element(array, add(multiply(index, integer(this.#blockChannels / this.#parameters.lanes)), vector));
+    };
+  }
+
   /** Per-channel values of a tile's tokens that the states' updates read. */
   #stage(store: TileStore, tile: Tile): void {
     const builder = this.#builder;
@@ -340,7 +371,8 @@ class TiledEmission {
       const values = this.#wide();
       values.place(this.#at(builder.let('channel', add(this.#channel, first))));
       values.beginToken(time);
-      values.overrideScalars(this.#readFixedScalars(store, vector));
+      const [row, fixed] = [this.#readRow(store, index, vector), this.#readFixedScalars(store, vector)];
+      values.overrideScalars((id) => row(id) ?? fixed(id));
       for (const { id, array, isPower } of arrays) {
         const scalar = values.scalar(id);
         const value = isPower ? builder.let('decay', unary('exp2', scalar)) : scalar;
@@ -624,6 +656,8 @@ class TiledEmission {
   /** What a tile keeps of a value, channels side by side. */
   #readTile(store: TileStore, id: ValueId, { index, slot, vector }: { index: KernelExpression; slot: KernelExpression; vector: KernelExpression }): KernelExpression | null {
     const { lanes } = this.#parameters;
+    const row = this.#readRow(store, index, vector)(id);
+    if (row !== null) return row;
     const array = store.sums.get(id) ?? store.staged.get(id);
     if (array === undefined) return this.#readFixedScalars(store, vector)(id);
     if (array.length === this.#tile) return element(array, index);
@@ -703,6 +737,7 @@ type TileStore = {
   readonly stagedFixed: ReadonlyMap<ValueId, RegisterArray>;
   readonly fixedInner: ReadonlyMap<ValueId, RegisterArray>;
   readonly fixedPowers: ReadonlyMap<ValueId, RegisterArray>;
+  readonly rows: ReadonlyMap<ValueId, RegisterArray>;
   readonly sums: ReadonlyMap<ValueId, RegisterArray>;
   readonly state: readonly RegisterArray[];
   readonly totals: ReadonlyMap<YieldTarget, RegisterArray>;
