@@ -1,0 +1,26 @@
+/** Medians and spreads of repeated measurements; every number of the table goes through here. */
+
+export type Summary = {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+  readonly count: number;
+};
+
+/** Median, least and most of some numbers. */
+export function summarize(numbers: readonly number[]): Summary {
+  const sorted = [...numbers].sort((left, right) => left - right);
+  const at = (place: number): number => sorted[Math.min(sorted.length - 1, place)] ?? NaN;
+  return { median: at(Math.floor(sorted.length / 2)), least: at(0), most: at(sorted.length - 1), count: sorted.length };
+}
+
+/** A generator of numbers in [0, 1), the same on every machine. */
+export function makeRandom(seed: number): () => number {
+  let state = seed | 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 8) / 16_777_216;
+  };
+}
