@@ -18,6 +18,7 @@ import {
   add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, shuffleXor, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
+import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import { LanesSums } from './lanes-sums.ts';
@@ -26,7 +27,7 @@ import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type RegionP
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
-import { operandsOf, regionRoots } from '../tensor/walk.ts';
+import { operandsOf } from '../tensor/walk.ts';
 
 export type LanesParameters = {
   readonly kind: 'lanes';
@@ -59,7 +60,7 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
 /** Bytes of workgroup memory that the schedule takes for a scan. */
 export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters): number {
   const { tile, workgroupSize, lanes, channelSums } = parameters;
-  const { exports, staged, sums } = sharedValuesOf(plan);
+  const { exports, staged, sums } = sharedValuesOf(plan, 'full');
   const channels = workgroupSize / lanes;
   const steps = plan.innerCount / lanes;
   const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
@@ -77,13 +78,17 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
 type SharedValues = { readonly exports: readonly ValueId[]; readonly staged: readonly ValueId[]; readonly sums: readonly ValueId[] };
 
 /** Scalars that inner loops read, inner parameters that all channels share, and sums over inner axes. */
-function sharedValuesOf(plan: RegionPlan): SharedValues {
+function sharedValuesOf(plan: RegionPlan, pass: 'full' | 'summary'): SharedValues {
   const exports = new Set<ValueId>();
   const staged = new Set<ValueId>();
   const seen = new Set<ValueId>();
-  const innerYields = plan.op.yields.map((each) => each.value).filter((id) => hasInnerAxis(plan, id));
-  const reductions = plan.op.region.flatMap((each) => (each.op.kind === 'reduce' ? [{ operand: each.op.operand, result: required(each.results[0], 'sum').id }] : []));
-  const stack = [...regionRoots(plan.op).filter((id) => hasInnerAxis(plan, id) || !yieldsOnly(plan, id)), ...innerYields, ...reductions.map((each) => each.operand)];
+  // the summary pass computes only what the recurrence needs
+  const yields = pass === 'summary' ? [] : plan.op.yields.map((each) => each.value);
+  const driving = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])]
+    .flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
+  const live = liveInstructions(plan.op.region, [...driving, ...yields]);
+  const reductions = live.flatMap((each) => (each.op.kind === 'reduce' ? [{ operand: each.op.operand, result: required(each.results[0], 'sum').id }] : []));
+  const stack = [...driving, ...yields.filter((id) => hasInnerAxis(plan, id)), ...reductions.map((each) => each.operand)];
   for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
     if (seen.has(id) || !variesInTime(plan, id)) continue;
     seen.add(id);
@@ -97,13 +102,6 @@ function sharedValuesOf(plan: RegionPlan): SharedValues {
     if (definition !== undefined) stack.push(...operandsOf(definition.op));
   }
   return { exports: [...exports], staged: [...staged], sums: reductions.map((each) => each.result) };
-}
-
-/** A root that only leaves the region, and neither drives nor decays a state. */
-function yieldsOnly(plan: RegionPlan, id: ValueId): boolean {
-  const driving = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])]
-    .flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
-  return !driving.includes(id);
 }
 
 /** The kernel of one scan. */
@@ -149,7 +147,7 @@ class LanesEmission {
     this.#full = { recurrence: plan.recurrence, values: yields };
     this.#replay = plan.history !== null && this.#readsHistory() ? { recurrence: plan.history, values: [] } : null;
     this.#isImmediate = plan.loopCount > 1 || plan.recurrenceLevel > 0;
-    const { exports, staged } = sharedValuesOf(plan);
+    const { exports, staged } = sharedValuesOf(plan, request.summary === null ? 'full' : 'summary');
     this.#exports = exports;
     this.#staged = staged;
   }
@@ -380,7 +378,7 @@ class LanesEmission {
     const history = this.#replay === null ? null : this.#replayTile(tile, own);
     builder.comment(plan.direction === 'ascending' ? 'the recurrence' : 'the recurrence, backwards');
     const tokens = this.#parameters.tile;
-    builder.for('step', { start: integer(0), end: integer(tokens), unroll: history !== null && this.#parameters.channelSums === 'shuffle' }, (step) => {
+    builder.for('step', { start: integer(0), end: integer(tokens), unroll: this.#parameters.channelSums === 'shuffle' }, (step) => {
       const index = plan.direction === 'ascending' ? step : builder.let('index', subtract(integer(tokens - 1), step));
       builder.if(less(index, tile.count), () => {
         const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));

@@ -192,7 +192,8 @@ class LoopNestEmission {
       }
       case 'rename': {
         const coordinates = withCoordinates(site.coordinates, [[op.from, required(site.coordinates.get(op.to), op.to)]]);
-        const vector = site.vector?.axis === op.to ? { axis: op.from, width: site.vector.width } : site.vector;
+        // behind the rename, `from` is the axis `to` of this side: a vector along another `from` stays outside
+        const vector = site.vector?.axis === op.to ? { axis: op.from, width: site.vector.width } : site.vector?.axis === op.from ? null : site.vector;
         return this.#evaluate(op.operand, { coordinates, vector });
       }
       case 'delay':
@@ -206,7 +207,10 @@ class LoopNestEmission {
         return select(isLast, this.#evaluate(op.operand, site), literal(0));
       }
       case 'gather':
-        return this.#evaluate(op.table, { ...site, coordinates: withCoordinates(site.coordinates, [[op.axis, this.#evaluate(op.index, site)]]) });
+        return this.#evaluate(op.table, {
+          vector: site.vector?.axis === op.axis ? null : site.vector, // the row is one place of that axis
+          coordinates: withCoordinates(site.coordinates, [[op.axis, this.#evaluate(op.index, site)]]),
+        });
       default:
         throw new Error(`${op.kind} must be a launch of its own`);
     }
@@ -280,9 +284,10 @@ class LoopNestEmission {
       const definition = definitions.get(id);
       if (definition === undefined) return 0;
       const { op } = definition;
+      if (op.kind === 'rename' && op.from === along) return 0; // the operand has another axis of that name
       if (op.kind === 'rename') return visit(op.operand, op.to === along ? op.from : along, false);
       if (op.kind === 'slide' && (op.from === along || op.to === along)) return Infinity;
-      if (op.kind === 'gather') return axesOf(op.index).includes(along) ? Infinity : visit(op.table, along, false);
+      if (op.kind === 'gather') return axesOf(op.index).includes(along) ? Infinity : op.axis === along ? 0 : visit(op.table, along, false);
       if (op.kind === 'scatter-add' && (op.axis === along || axesOf(op.index).includes(along))) return Infinity;
       return operandsOf(op).reduce((sum, each) => sum + visit(each, along, false), 0);
     };
