@@ -6,7 +6,7 @@ import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
 import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { splitKernels } from '../ir/passes/split-kernels.ts';
-import type { Plan } from '../ir/plan.ts';
+import type { Plan, TensorRole } from '../ir/plan.ts';
 import { runTensorPipeline } from '../ir/pipeline.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
@@ -61,7 +61,7 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   const streams = new Set(spec.inputs.map((each) => each.name));
   const wanted = module.functions.filter((each) => options.entries !== 'forward-only' || each.name === 'forward');
   const planned = wanted.map((body) => splitKernels(module, body, ids, {
-    machine, choose,
+    machine, choose, layout: declaredLayout(spec),
     storage: (role, subject, dtype) => {
       if (dtype === 'flag' || dtype === 'index') return 'i32';
       const isStream = role === 'input' || role === 'output' || role === 'output-cotangent' || (role === 'gradient' && streams.has(subject));
@@ -104,6 +104,19 @@ function stepPlan(forward: Plan | undefined, body: TensorFunction | undefined, r
   if (obstacle === null) return [{ ...pinLength(forward, 1), entry: 'step' }];
   record(obstacle);
   return [];
+}
+
+/** Tensors lie as their declarations say: batch, time, then the axes in the order they are written in. */
+function declaredLayout(spec: LayerSpec): (role: TensorRole, subject: string, axes: readonly string[]) => readonly string[] {
+  const declared = new Map<string, readonly string[]>();
+  for (const each of [...spec.inputs, ...spec.params, ...spec.outputs]) declared.set(each.name, each.axes);
+  for (const item of spec.body) if (item.kind === 'state') declared.set(item.name, item.axes);
+  for (const tail of spec.tails) declared.set(tail.name, [tail.name, ...tail.axes]);
+  return (_role, subject, axes) => {
+    const own = declared.get(subject) ?? [];
+    const leading = axes.filter((axis) => !own.includes(axis));
+    return [...leading, ...own.filter((axis) => axes.includes(axis))];
+  };
 }
 
 function defaultCheckpoints(machine: Machine): number {

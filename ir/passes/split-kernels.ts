@@ -27,6 +27,8 @@ export type SplitKernelsOptions = {
   readonly choose: (plan: RegionPlan) => ScheduleDecision;
   /** storage of tensors the caller sees, by role and subject */
   readonly storage: (role: TensorRole, subject: string, dtype: TensorType['dtype']) => StorageType;
+  /** memory order of the axes of tensors the caller sees; absent: canonical */
+  readonly layout?: (role: TensorRole, subject: string, axes: readonly string[]) => readonly string[];
   readonly onDecision: (subject: string, decision: ScheduleDecision) => void;
 };
 
@@ -91,7 +93,8 @@ class KernelSplit {
   #tensor(name: string, role: TensorRole, subject: string | null, type: TensorType, isComplex: boolean): PlanTensor {
     const known = this.#tensors.find((each) => each.name === name);
     if (known !== undefined) return known;
-    const axes = isComplex ? [...type.axes, 'complex'] : type.axes;
+    const ordered = role === 'scratch' || role === 'saved' ? type.axes : (this.#options.layout?.(role, subject ?? '', type.axes) ?? type.axes);
+    const axes = isComplex ? [...ordered, 'complex'] : ordered;
     const storage = this.#options.storage(role, subject ?? '', type.dtype);
     const dims = axes.map((axis) => (axis === 'complex' ? 2 : this.#extent(axis)));
     const tensor: PlanTensor = { name, role, subject, storage, axes, dims };
