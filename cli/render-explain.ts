@@ -120,8 +120,13 @@ function renderEntries(page: Explanation, target: string): string {
   const head = [
     `Entry points for ${target}: launches, with costs per token at batch ${batch}, length ${length}`,
     '  bytes: every tensor once (a floor). exp: exponentials; other: logarithms, roots, divisions, sines;',
-    '  flops: additions and multiplications, all as the kernel is scheduled.',
+    '  flops: additions and multiplications. All but bytes are those of the kernel as it is scheduled.',
   ];
+  if (page.floor !== null) {
+    const { bytes, exponentials, flops } = page.floor;
+    const why = exponentials === 0 ? '' : `, ${exponentials} exp (a new transition for each token)`;
+    head.push(`  No forward pass can do with less than ${short(bytes)} bytes (inputs and outputs once)${why}, ${flops} flops (the update).`);
+  }
   return [head.join('\n'), ...page.entries.map(renderEntry)].join('\n\n');
 }
 

@@ -32,6 +32,16 @@ export type ExplainedEntry = {
   readonly scratchBytes: number;
 };
 
+/** What no evaluation of the layer can do without. */
+export type ExplainedFloor = {
+  /** inputs and outputs once */
+  readonly bytes: number;
+  /** one per entry of each transition that changes from token to token */
+  readonly exponentials: number;
+  /** the update of every state entry: one multiplication and one addition, 8 for complex ones */
+  readonly flops: number;
+};
+
 export type ExplainedDecision = { readonly subject: string; readonly chosen: string; readonly alternatives: readonly string[]; readonly reason: string };
 
 export type Explanation = {
@@ -48,6 +58,8 @@ export type Explanation = {
   readonly modes: readonly ModeFacts[];
   readonly transitionForms: readonly { readonly state: string; readonly form: 'exponent' | 'value' }[];
   readonly sizes: RunSizes;
+  /** per token of `forward`, whatever the schedule; null without plans */
+  readonly floor: ExplainedFloor | null;
   readonly entries: readonly ExplainedEntry[];
   readonly decisions: readonly ExplainedDecision[];
 };
@@ -79,9 +91,32 @@ export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainR
     modes: describeModes(spec, module),
     transitionForms: transitionForms(module),
     sizes,
+    floor: floorOf(spec, plans, sizes),
     entries: plans.map((plan) => explainEntry(plan, plan.entry === 'step' ? { batch: sizes.batch, length: 1 } : sizes)),
     decisions,
   };
+}
+
+function floorOf(spec: LayerSpec, plans: readonly Plan[], sizes: RunSizes): ExplainedFloor | null {
+  const forward = plans.find((plan) => plan.entry === 'forward');
+  if (forward === undefined) return null;
+  const streams = forward.tensors.filter((each) => each.role === 'input' || each.role === 'output');
+  const bytes = streams.reduce((sum, each) => sum + tensorBytes(each, sizes), 0) / (sizes.batch * sizes.length);
+  const count = (axes: readonly string[]): number =>
+    axes.reduce((product, axis) => product * (spec.axes.find((each) => each.name === axis)?.size ?? 1), 1);
+  let [exponentials, flops] = [0, 0];
+  for (const state of spec.body) {
+    if (state.kind !== 'state') continue;
+    const rule = state.discretization;
+    const varies = rule.rule !== 'none' && (rule.delta.variance.time || state.coefficient.variance.time);
+    if (varies && (rule.rule === 'zoh' || rule.rule === 'dirac')) exponentials += count([...new Set([...state.coefficient.axes, ...rule.delta.axes])]);
+    flops += count(state.axes) * (state.type === 'complex' ? 8 : 2);
+  }
+  return { bytes, exponentials, flops };
+}
+
+function tensorBytes(tensor: PlanTensor, sizes: RunSizes): number {
+  return tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), bytesOf(tensor.storage));
 }
 
 function transitionForms(module: TensorModule | null): Explanation['transitionForms'] {
@@ -102,10 +137,9 @@ function explainEntry(plan: Plan, sizes: RunSizes): ExplainedEntry {
       functionsPerToken: cost.functions / tokens, flopsPerToken: cost.flops / tokens,
     };
   });
-  const bytes = (tensor: PlanTensor): number => tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), bytesOf(tensor.storage));
   const saved = plan.tensors.filter((each) => each.role === 'saved').map((each) => ({
-    name: each.name, axes: each.axes, shape: each.dims.map(formatSize).join(' × '), bytes: bytes(each),
+    name: each.name, axes: each.axes, shape: each.dims.map(formatSize).join(' × '), bytes: tensorBytes(each, sizes),
   }));
-  const scratchBytes = plan.tensors.filter((each) => each.role === 'scratch').reduce((sum, each) => sum + bytes(each), 0);
+  const scratchBytes = plan.tensors.filter((each) => each.role === 'scratch').reduce((sum, each) => sum + tensorBytes(each, sizes), 0);
   return { entry: plan.entry, launches, saved, scratchBytes };
 }

@@ -41,9 +41,10 @@ describe('explain', () => {
 
   it('counts the floor of the selective scan', async () => {
     const { output } = await explain('s6', '--size', 'D=64', '--batch', '1', '--length', '1024', '--json');
-    type Page = { schema: string; entries: { entry: string; launches: { bytesPerToken: number; exponentialsPerToken: number }[] }[] };
+    type Page = { schema: string; floor: unknown; entries: { entry: string; launches: { bytesPerToken: number; exponentialsPerToken: number }[] }[] };
     const page = JSON.parse(output) as Page;
     expect(page.schema).toBe('statefuse-explain');
+    expect(page.floor).toEqual({ bytes: (4 * 64 + 2 * 16) * 4, exponentials: 64 * 16, flops: 2 * 64 * 16 });
     const [launch] = page.entries.find((each) => each.entry === 'forward')!.launches;
     // u, delta, z, y of 64 channels and B, C of 16 states, 4 bytes each
     const floor = (4 * 64 + 2 * 16) * 4;
