@@ -48,6 +48,8 @@ class LoopNestEmission {
   readonly #parameters: LoopNestParameters;
   readonly #builder = new KernelBuilder();
   #memo = new Map<ValueId, Map<Coordinates, KernelExpression>>();
+  /** coordinates of the first vector of a row's strip by those of the others: values without the row's axis are the same there */
+  #firstOf: ReadonlyMap<Coordinates, Coordinates> = new Map();
 
   constructor(request: LoopNestRequest, parameters: LoopNestParameters) {
     this.#request = request;
@@ -88,70 +90,96 @@ class LoopNestEmission {
       return;
     }
     const size = this.#builder.uniform(rowAxis === 'time' ? 'length' : rowAxis, this.#request.extent(rowAxis));
-    const step = vector?.axis === rowAxis ? vector.width : 1;
-    this.#builder.for(axisName(rowAxis), { start: integer(0), end: size, step }, (index) => {
+    const width = vector?.axis === rowAxis ? vector.width : 1;
+    const strips = vector?.axis === rowAxis ? this.#strips(vector) : 1;
+    this.#builder.for(axisName(rowAxis), { start: integer(0), end: size, step: width * strips }, (index) => {
       this.#memo = new Map();
-      this.#element({ coordinates: withCoordinates(coordinates, [[rowAxis, index]]), vector });
+      this.#elements(Array.from({ length: strips }, (_, strip) =>
+        ({ coordinates: withCoordinates(coordinates, [[rowAxis, add(index, integer(strip * width))]]), vector })));
     });
   }
 
-  #element(site: Site): void {
-    const { root, target } = this.#request;
-    const isLoopVector = site.vector !== null && !this.#request.axes.includes(site.vector.axis);
-    const value = this.#rootValue(root, site);
-    const outer = isLoopVector ? null : site.vector;
-    const stored = target.tensor.storage === 'i32' ? convert(value, withWidth(i32, value.type.width)) : value;
-    storeValue(this.#builder, target, site.coordinates, stored, outer);
+  /** Vectors of a row whose sums grow side by side, so that one addition need not wait for another. */
+  #strips(vector: Exclude<Vector, null>): number {
+    const { kind } = required(this.#request.definitions.get(this.#request.root), 'root').op;
+    const size = this.#request.extent(vector.axis);
+    if (kind !== 'contract' && kind !== 'reduce' || typeof size !== 'number') return 1;
+    return [4, 2].find((strips) => size % (strips * vector.width) === 0) ?? 1;
   }
 
-  #rootValue(root: ValueId, site: Site): KernelExpression {
+  #element(site: Site): void {
+    this.#elements([site]);
+  }
+
+  #elements(sites: readonly Site[]): void {
+    const { root, target } = this.#request;
+    const values = this.#rootValues(root, sites);
+    sites.forEach((site, at) => {
+      const value = required(values[at], 'element');
+      const isLoopVector = site.vector !== null && !this.#request.axes.includes(site.vector.axis);
+      const outer = isLoopVector ? null : site.vector;
+      const stored = target.tensor.storage === 'i32' ? convert(value, withWidth(i32, value.type.width)) : value;
+      storeValue(this.#builder, target, site.coordinates, stored, outer);
+    });
+  }
+
+  #rootValues(root: ValueId, sites: readonly Site[]): readonly KernelExpression[] {
     const lies = this.#request.memory(root);
-    if (lies !== null && lies !== this.#request.target) return this.#evaluate(root, site); // a copy
+    if (lies !== null && lies !== this.#request.target) return sites.map((site) => this.#evaluate(root, site)); // a copy
     const op = required(this.#request.definitions.get(root), `definition of %${root}`).op;
     switch (op.kind) {
       case 'reduce':
-        return this.#loop(op.over, site, op.function, (inner) => this.#evaluate(op.operand, inner));
+        return this.#loop(op.over, sites, op.function, (inner) => this.#evaluate(op.operand, inner));
       case 'contract':
-        return this.#loop(op.over, site, 'sum', (inner) => multiply(this.#evaluate(op.left, inner), this.#evaluate(op.right, inner)));
+        return this.#loop(op.over, sites, 'sum', (inner) => multiply(this.#evaluate(op.left, inner), this.#evaluate(op.right, inner)));
       case 'scatter-add':
-        return this.#loop(op.over, site, 'sum', (inner) => {
+        return this.#loop(op.over, sites, 'sum', (inner) => {
           const wanted = required(inner.coordinates.get(op.axis), op.axis);
           const hits = binary('equal', this.#evaluate(op.index, inner), wanted);
           return select(hits, this.#evaluate(op.values, inner), literal(0));
         });
       default:
-        return this.#evaluate(root, site);
+        return sites.map((site) => this.#evaluate(root, site));
     }
   }
 
-  /** Sum or maximum over loops; the vector axis may be one of the looped ones. */
-  #loop(over: readonly string[], site: Site, combine: 'sum' | 'maximum', value: (site: Site) => KernelExpression): KernelExpression {
+  /** Sums or maxima over loops, one per site; the vector axis (the same of all sites) may be one of the looped ones. */
+  #loop(over: readonly string[], sites: readonly Site[], combine: 'sum' | 'maximum', value: (site: Site) => KernelExpression): readonly KernelExpression[] {
     const builder = this.#builder;
-    const width = site.vector?.width ?? 1;
+    const vector = required(sites[0], 'site').vector;
+    const width = vector?.width ?? 1;
     const start = combine === 'sum' ? 0 : -3.4028234663852886e38;
-    const total: Variable = builder.var(combine, literal(start, withWidth(f32, width)));
-    const open = (axes: readonly string[], coordinates: Coordinates): void => {
+    const totals = sites.map((): Variable => builder.var(combine, literal(start, withWidth(f32, width))));
+    const open = (axes: readonly string[], looped: readonly (readonly [string, KernelExpression])[]): void => {
       const [axis, ...rest] = axes;
       if (axis === undefined) {
         const outer = this.#memo;
         this.#memo = new Map();
-        const term = splat(value({ coordinates, vector: site.vector }), width);
-        const before = variable(total);
-        builder.assign(total, combine === 'sum' ? add(before, term) : binary('maximum', before, term));
+        const inner = sites.map((site) => ({ ...site, coordinates: withCoordinates(site.coordinates, looped) }));
+        this.#firstOf = new Map(inner.slice(1).map((site) => [site.coordinates, required(inner[0], 'site').coordinates]));
+        const terms = inner.map((site) => splat(value(site), width));
+        totals.forEach((total, at) => {
+          const [before, term] = [variable(total), required(terms[at], 'term')];
+          builder.assign(total, combine === 'sum' ? add(before, term) : binary('maximum', before, term));
+        });
         this.#memo = outer;
         return;
       }
       const size = builder.uniform(axis === 'time' ? 'length' : axis, this.#request.extent(axis));
-      const step = site.vector?.axis === axis ? site.vector.width : 1;
-      builder.for(axisName(axis), { start: integer(0), end: size, step }, (index) => open(rest, withCoordinates(coordinates, [[axis, index]])));
+      const step = vector?.axis === axis ? vector.width : 1;
+      builder.for(axisName(axis), { start: integer(0), end: size, step }, (index) => open(rest, [...looped, [axis, index]]));
     };
-    open(over, site.coordinates);
-    if (site.vector === null || !over.includes(site.vector.axis)) return variable(total);
-    if (combine === 'sum') return horizontalAdd(variable(total));
-    return Array.from({ length: width }, (_, lane) => extract(variable(total), lane)).reduce((most, each) => binary('maximum', most, each));
+    open(over, []);
+    return totals.map((total) => {
+      if (vector === null || !over.includes(vector.axis)) return variable(total);
+      if (combine === 'sum') return horizontalAdd(variable(total));
+      return Array.from({ length: width }, (_, lane) => extract(variable(total), lane)).reduce((most, each) => binary('maximum', most, each));
+    });
   }
 
-  #evaluate(id: ValueId, site: Site): KernelExpression {
+  #evaluate(id: ValueId, asked: Site): KernelExpression {
+    const first = asked.vector === null || this.#request.axesOf(id).includes(asked.vector.axis) ? undefined : this.#firstOf.get(asked.coordinates);
+    const site = first === undefined ? asked : { ...asked, coordinates: first };
     const known = this.#memo.get(id)?.get(site.coordinates);
     if (known !== undefined) return known;
     const value = this.#builder.let(this.#request.names(id), this.#compute(id, site));
