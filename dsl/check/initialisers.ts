@@ -16,7 +16,10 @@ export type CheckedInitial = { readonly initial: InitialSpec; readonly axes: rea
 /** Library calls with the names of their arguments; null stands for any number of unnamed ones. */
 const library: ReadonlyMap<string, readonly string[]> = new Map([
   ['normal', ['mean', 'std']], ['uniform', ['low', 'high']], ['log_uniform', ['low', 'high']],
-  ['inverse_softplus', ['value']], ['hippo_legs', []],
+  ['inverse_softplus', ['value']], ['lru_ring', ['low', 'high']],
+  ['s4d_lin', []], ['s4d_inv', []], ['s4d_real', []],
+  ['hippo_legs', []], ['hippo_legs_input', []], ['hippo_legt', []], ['hippo_legt_input', []],
+  ['hippo_fout', []], ['hippo_fout_input', []],
 ]);
 
 const functions: ReadonlyMap<string, number> = new Map([

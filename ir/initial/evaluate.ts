@@ -73,10 +73,12 @@ function evaluateDraw(call: CallSpec, draw: Draw, scope: InitialScope): InitialV
   });
   const [first, second] = [required(given[0], 'argument').re, required(given[1], 'argument').re];
   const isComplex = scope.isComplex && call.name === 'normal';
-  return fillValue(axes, scope.sizeOf, isComplex, (index) => {
+  const { imaginaryAt } = draw;
+  return fillValue(axes, scope.sizeOf, isComplex || imaginaryAt !== undefined, (index) => {
     const [one, two] = [first[index] ?? NaN, second[index] ?? NaN];
     const refusal = draw.refusal(one, two);
     if (refusal !== null) throw refuse(scope, `\`${call.name}\`: ${refusal}`);
+    if (imaginaryAt !== undefined) return [draw.at(stream, index, one, two), imaginaryAt(stream, index, one, two)];
     // a complex parameter has two independent components (decisions 10)
     return isComplex
       ? [draw.at(stream, 2 * index, one, two), draw.at(stream, 2 * index + 1, 0, two)]
