@@ -23,7 +23,7 @@ import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import { LanesSums } from './lanes-sums.ts';
 import type { Machine } from './parameters.ts';
-import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type RegionPlan } from './region-plan.ts';
+import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
@@ -48,8 +48,8 @@ export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): numb
 /** Parameters that suit a scan and fit the machine's shared memory, or null where the schedule does not apply. */
 export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval: number): LanesParameters | null {
   if (plan.inner.length === 0 || plan.channels.length === 0) return null;
-  const wanted = [4, 8, 16, 2, 1].filter((lanes) => plan.innerCount % lanes === 0 && plan.innerCount / lanes <= 16 && interval % lanes === 0);
-  const lanes = wanted.find((each) => plan.innerCount / each <= (plan.history === null ? 8 : 4)) ?? wanted[0];
+  // two states per thread hide latency best (measured on Hopper at N = 16); more where lanes run out
+  const lanes = [2, 1, 4, 8, 16].map((states) => plan.innerCount / states).find((each) => [1, 2, 4, 8, 16].includes(each) && interval % each === 0);
   if (lanes === undefined) return null;
   const channelSums = machine.shuffleWidth >= 32 ? 'shuffle' : 'shared';
   const sizes = channelSums === 'shuffle' ? [128, 64, 32] : [64, 32, 16];
@@ -60,7 +60,8 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
 /** Bytes of workgroup memory that the schedule takes for a scan. */
 export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters): number {
   const { tile, workgroupSize, lanes, channelSums } = parameters;
-  const { exports, staged, sums } = sharedValuesOf(plan, 'full');
+  const recurrences = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])];
+  const { exports, staged, sums } = sharedValuesOf(plan, recurrences, plan.op.yields.map((each) => each.value));
   const channels = workgroupSize / lanes;
   const steps = plan.innerCount / lanes;
   const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
@@ -78,14 +79,11 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
 type SharedValues = { readonly exports: readonly ValueId[]; readonly staged: readonly ValueId[]; readonly sums: readonly ValueId[] };
 
 /** Scalars that inner loops read, inner parameters that all channels share, and sums over inner axes. */
-function sharedValuesOf(plan: RegionPlan, pass: 'full' | 'summary'): SharedValues {
+function sharedValuesOf(plan: RegionPlan, recurrences: readonly Recurrence[], yields: readonly ValueId[]): SharedValues {
   const exports = new Set<ValueId>();
   const staged = new Set<ValueId>();
   const seen = new Set<ValueId>();
-  // the summary pass computes only what the recurrence needs
-  const yields = pass === 'summary' ? [] : plan.op.yields.map((each) => each.value);
-  const driving = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])]
-    .flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
+  const driving = recurrences.flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
   const live = liveInstructions(plan.op.region, [...driving, ...yields]);
   const reductions = live.flatMap((each) => (each.op.kind === 'reduce' ? [{ operand: each.op.operand, result: required(each.results[0], 'sum').id }] : []));
   const stack = [...driving, ...yields.filter((id) => hasInnerAxis(plan, id)), ...reductions.map((each) => each.operand)];
@@ -147,7 +145,7 @@ class LanesEmission {
     this.#full = { recurrence: plan.recurrence, values: yields };
     this.#replay = plan.history !== null && this.#readsHistory() ? { recurrence: plan.history, values: [] } : null;
     this.#isImmediate = plan.loopCount > 1 || plan.recurrenceLevel > 0;
-    const { exports, staged } = sharedValuesOf(plan, request.summary === null ? 'full' : 'summary');
+    const { exports, staged } = sharedValuesOf(plan, this.#passes().map((each) => each.recurrence), yields);
     this.#exports = exports;
     this.#staged = staged;
   }
