@@ -59,7 +59,7 @@ function bytesOf(array: SharedArray): number {
 /** Beyond the static limit the arrays are cut out of one dynamic block, widest elements first. */
 function sharedDocs(kernel: Kernel, names: KernelNames): readonly Doc[] {
   if (dynamicSharedBytes(sharedBytesOf(kernel)) === 0) {
-    return kernel.shared.map((each) => text(`__shared__ ${typeName(each.type)} ${names.of(each.id)}[${each.length}];`));
+    return kernel.shared.map((each) => text(`__shared__ __align__(16) ${typeName(each.type)} ${names.of(each.id)}[${each.length}];`));
   }
   const block = 'extern __shared__ __align__(16) unsigned char sf_shared[];';
   let offset = 0;

@@ -51,6 +51,7 @@ template <typename T> T __shfl_xor_sync(unsigned int, T value, int mask) {
 }
 
 inline unsigned int __activemask() { return 0xffffffffu; }
+inline float __fdividef(float left, float right) { return left / right; }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 inline unsigned int __float_as_uint(float x) { return std::bit_cast<unsigned int>(x); }
