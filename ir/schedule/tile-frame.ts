@@ -3,7 +3,7 @@
  * tokens of a tile, and where the code that is being emitted stands.
  */
 import { invariant, required } from '../../support/invariant.ts';
-import { add, element, extract, integer, KernelBuilder, literal, multiply, subtract } from '../kernel/builder.ts';
+import { add, extract, integer, KernelBuilder, literal, multiply, subtract } from '../kernel/builder.ts';
 import type { KernelExpression, RegisterArray, VectorWidth } from '../kernel/nodes.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
@@ -82,24 +82,29 @@ export class TileFrame {
     return [...operands, ...this.full.values].some((id) => replayed.has(id));
   }
 
+  /** Where a step stands: its number in the piece and the coordinates of the inner axes. */
   site(absolute: KernelExpression, step: KernelExpression): InnerSite {
     return { step, coordinates: splitIndex(this.builder, multiply(absolute, integer(this.parameters.innerWidth)), this.request.plan.inner) };
   }
 
+  /** Batch, group, split and the channel axes' coordinates of a channel. */
   at(channel: KernelExpression): Coordinates {
     return withCoordinates(this.start, splitIndex(this.builder, channel, this.request.plan.channels));
   }
 
+  /** Emits values with channels side by side; one for each place in the code, since it remembers names. */
   wide(): RegionValues {
     const { plan, memory } = this.request;
     const { lanes, innerWidth } = this.parameters;
     return new RegionValues({ builder: this.builder, plan, memory, lanes, innerWidth, innerSteps: this.steps });
   }
 
+  /** The last inner axis in vectors. */
   get innerVector(): Vector {
     return { axis: required(this.request.plan.inner.at(-1), 'inner axis').name, width: this.parameters.innerWidth };
   }
 
+  /** The last channel axis in vectors. */
   get channelVector(): Vector {
     return { axis: required(this.request.plan.channels.at(-1), 'channel axis').name, width: this.parameters.lanes };
   }
@@ -133,6 +138,7 @@ export class TileFrame {
     });
   }
 
+  /** Whether a yield has inner axes. */
   isInner(each: YieldTarget): boolean {
     return hasInnerAxis(this.request.plan, each.yielded.value);
   }
@@ -143,6 +149,7 @@ export class TileFrame {
     else for (let lane = 0; lane < this.parameters.lanes; lane++) this.builder.setElement(array, add(at, integer(lane)), extract(value, lane));
   }
 
+  /** Sets the first elements of an array to zero. */
   clear(array: RegisterArray, length: KernelExpression): void {
     this.builder.for('k', { start: integer(0), end: length }, (index) => this.builder.setElement(array, index, literal(0, array.type)));
   }

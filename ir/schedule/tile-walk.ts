@@ -24,6 +24,16 @@ type InnerYield = {
   readonly time: KernelExpression;
 };
 
+/** One channel's walk over one tile. */
+type ChannelTile = {
+  readonly store: TileStore;
+  readonly registers: Registers;
+  readonly tile: Tile;
+  readonly at: Coordinates;
+  /** number of the tile's checkpoint */
+  readonly chunk: KernelExpression;
+};
+
 /** Emits the walks of a block's channels over a tile. */
 export class TileWalk {
   readonly #frame: TileFrame;
@@ -46,7 +56,7 @@ export class TileWalk {
         this.#frame.firstStep = firstStep;
         const registers = this.#openRegisters(store, at, chunk);
         if (plan.direction === 'ascending') this.#frame.eachToken(tile, 'forward', (index, time) => this.#token(store, registers, index, time));
-        else this.#walkBack(store, registers, tile, { at, chunk });
+        else this.#walkBack({ store, registers, tile, at, chunk });
         this.#closeRegisters(store, registers);
       };
       if (pieces === 1) body(integer(0));
@@ -54,6 +64,7 @@ export class TileWalk {
     });
   }
 
+  /** Place of a step of the channel in the block's states. */
   #slot(step: KernelExpression): KernelExpression {
     return add(add(multiply(this.#frame.lane, integer(this.#frame.steps)), this.#frame.firstStep), step);
   }
@@ -106,25 +117,33 @@ export class TileWalk {
 
   /** Points the narrow thread's values at registers and at what was staged for the token. */
   #beginToken(store: TileStore, registers: Registers, index: KernelExpression, time: KernelExpression): void {
-    const { plan } = this.#frame.request;
     const { values } = this.#frame.narrow;
     values.beginToken(time);
-    const slotOf = (id: ValueId): KernelExpression => (hasChannelAxis(plan, id) ? add(multiply(index, integer(this.#frame.blockChannels)), this.#frame.lane) : index);
     values.overrideScalars((id) => {
       const staged = store.staged.get(id);
-      if (staged !== undefined) return element(staged, slotOf(id));
+      if (staged !== undefined) return element(staged, this.#stagedSlot(id, index));
       return registers.fixedScalars.get(id) ?? null;
     });
     values.readStates((id) => {
       const fixed = registers.fixedInner.get(id);
       return fixed === undefined ? null : element(fixed, values.step());
     });
-    values.readPowers((id) => {
+    values.readPowers(this.#powersAt(store, registers, index));
+  }
+
+  /** Where a channel and token stand in what is staged for a tile. */
+  #stagedSlot(id: ValueId, index: KernelExpression): KernelExpression {
+    const isPerChannel = hasChannelAxis(this.#frame.request.plan, id);
+    return isPerChannel ? add(multiply(index, integer(this.#frame.blockChannels)), this.#frame.lane) : index;
+  }
+
+  #powersAt(store: TileStore, registers: Registers, index: KernelExpression): (id: ValueId) => KernelExpression | null {
+    return (id) => {
       const staged = store.stagedPowers.get(id);
-      if (staged !== undefined) return element(staged, slotOf(id));
+      if (staged !== undefined) return element(staged, this.#stagedSlot(id, index));
       const fixed = registers.fixedPowers.get(id);
-      return fixed === undefined ? null : element(fixed, values.step());
-    });
+      return fixed === undefined ? null : element(fixed, this.#frame.narrow.values.step());
+    };
   }
 
   #token(store: TileStore, registers: Registers, index: KernelExpression, time: KernelExpression): void {
@@ -169,26 +188,26 @@ export class TileWalk {
   }
 
   /** Replays a channel's forward states over the tile, then walks back. */
-  #walkBack(store: TileStore, registers: Registers, tile: Tile, { at, chunk }: { at: Coordinates; chunk: KernelExpression }): void {
+  #walkBack(channel: ChannelTile): void {
+    const { store, registers, tile } = channel;
     const history = store.historyTile;
     if (history === null) {
       this.#frame.eachToken(tile, 'backward', (index, time) => this.#token(store, registers, index, time));
       return;
     }
     const replay = required(this.#frame.replay, 'replay');
-    this.#replayTile(store, registers, tile, { at, chunk }, history, replay);
+    this.#replayTile(channel, history, replay);
     this.#frame.eachToken(tile, 'backward', (index, time) => {
       this.#beginToken(store, registers, index, time);
-      this.#readHistory(history, replay.recurrence, registers, index);
+      this.#readHistory(channel, history, replay.recurrence, index);
       this.#runFull(store, registers, index, time);
     });
   }
 
-  #replayTile(store: TileStore, registers: Registers, tile: Tile, { at, chunk }: { at: Coordinates; chunk: KernelExpression }, history: HistoryTile, replay: PassRoots): void {
+  #replayTile({ store, registers, tile, at, chunk }: ChannelTile, history: HistoryTile, replay: PassRoots): void {
     const builder = this.#frame.builder;
     const { innerWidth } = this.#frame.parameters;
     const { checkpoints, interval } = required(this.#frame.request.plan.op.history, 'history');
-    const { values } = this.#frame.narrow;
     builder.comment('replay the forward states of this tile from its checkpoint');
     const running = replay.recurrence.current.map((value) => builder.array(value.name, withWidth(f32, innerWidth), this.#frame.pieceSteps));
     const keep = (part: number, tokens: KernelExpression, step: KernelExpression, value: KernelExpression): void =>
@@ -228,7 +247,8 @@ export class TileWalk {
     }
   }
 
-  #readHistory(history: HistoryTile, recurrence: Recurrence, registers: Registers, index: KernelExpression): void {
+  /** Makes the replayed states and transitions of a token readable. */
+  #readHistory({ store, registers }: ChannelTile, history: HistoryTile, recurrence: Recurrence, index: KernelExpression): void {
     const { values } = this.#frame.narrow;
     const transition = (id: ValueId): KernelExpression | null => {
       const kept = history.transitions.get(id);
@@ -246,6 +266,7 @@ export class TileWalk {
       return array === undefined ? null : element(array, values.step());
     };
     values.readStates((id) => state(id) ?? (history.isPower ? null : transition(id)) ?? fixed(id));
-    if (history.isPower && history.transitions.size > 0) values.readPowers(transition);
+    const powers = this.#powersAt(store, registers, index);
+    if (history.isPower) values.readPowers((id) => transition(id) ?? powers(id));
   }
 }
