@@ -84,6 +84,8 @@ export type Manifest = {
   readonly mode: 'recurrent' | 'scan';
   readonly axes: readonly { readonly name: string; readonly size: number }[];
   readonly parameters: readonly ManifestParameter[];
+  /** inputs that are indices and how many values they may have; kernels do not check them */
+  readonly indexInputs?: readonly { readonly name: string; readonly values: number }[];
   readonly entries: readonly ManifestEntry[];
   readonly decisions: readonly Decision[];
   /** WebGPU: what requestDevice must grant beyond the defaults */

@@ -81,7 +81,9 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
     contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),
     axes: spec.axes, parameters: spec.params.map((param) => parameterOf(spec, param)), decisions,
   } as const;
-  return { artifact: emit(options, plans, header), plans, module };
+  const { manifest, code } = emit(options, plans, header);
+  const indexInputs = spec.inputs.flatMap(({ name, values }) => (values === null ? [] : [{ name, values }]));
+  return { artifact: { manifest: indexInputs.length === 0 ? manifest : { ...manifest, indexInputs }, code }, plans, module };
 }
 
 function emit(options: CompileOptions, plans: readonly Plan[], header: Parameters<typeof emitWasm>[1]): Artifact {

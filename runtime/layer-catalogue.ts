@@ -6,7 +6,7 @@ import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '..
 import { ssmError, type SsmError } from '../support/diagnostic.ts';
 import { suggestName } from '../support/suggest-name.ts';
 import { evaluateSize, type RunSizes } from '../support/size.ts';
-import { checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord } from './layer-values.ts';
+import { checkIndices, checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord } from './layer-values.ts';
 
 export type TensorRole = ManifestTensor['role'];
 
@@ -49,7 +49,10 @@ export function createCatalogue(manifest: Manifest): LayerCatalogue {
       for (const [name, value] of Object.entries(record)) {
         const tensor = byRole.get(role)?.get(name);
         if (tensor === undefined) throw unknownName(role, name);
-        if (sizes !== null) checkShape(value, expectedTensor(tensor, sizes));
+        if (sizes === null) continue;
+        checkShape(value, expectedTensor(tensor, sizes));
+        const index = role === 'input' ? manifest.indexInputs?.find((each) => each.name === name) : undefined;
+        if (index !== undefined) checkIndices(value, name, index.values);
       }
     },
     inferLength: (inputs, batch) => inferLength(manifest.layer, all('input'), inputs, batch),

@@ -122,6 +122,12 @@ export function toStorage(data: HostNumbers, expected: Pick<ExpectedTensor, 'nam
   }
 }
 
+/** Throws SSM6004 for host numbers that are no index below `values`; tensors of the device are not read. */
+export function checkIndices(value: LayerValue, name: string, values: number): void {
+  const data = isShaped(value) ? value.data : value;
+  if (!isDeviceTensor(data)) checkIntegers(data as HostNumbers, name, 0, values - 1);
+}
+
 function checkNumbers(data: readonly unknown[], name: string): void {
   const wrong = data.findIndex((each) => typeof each !== 'number');
   if (wrong >= 0) throw ssmError('SSM6004', `\`${name}\` has ${typeName(data[wrong])} at ${wrong}, expected a number`);

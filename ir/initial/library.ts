@@ -35,8 +35,8 @@ const spectra: ReadonlyMap<string, Spectrum> = new Map<string, Spectrum>([
   ['hippo_fout', eigenvalues('fout')], ['hippo_fout_input', inputs('fout')],
 ]);
 
-/** Jacobi rotations on a matrix of twice this size still take seconds. */
-const mostModes = 256;
+/** Jacobi rotations on a matrix of twice this size take seconds. */
+const mostModes = 128;
 
 /** The value of a library call along an axis; null when there is no such call. */
 export function libraryValue(name: string, axis: string | null, sizeOf: SizeOf): LibraryResult | null {

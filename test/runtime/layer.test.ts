@@ -196,6 +196,19 @@ describe('wrong arguments', () => {
     expect(error).toMatchObject({ code, message: expect.stringMatching(message) as unknown });
   });
 
+  it('an index beyond its table, which kernels would read past', async () => {
+    const table = 'layer Table(V = 4, D = 2) { input k: index(V) param rows[V, D] output y[D] = pick[V](rows, k) }';
+    using picker = await loadLayer(device, compileSpec(specOf(table), { target: 'wasm' }).artifact);
+    picker.setParameters({ rows: [0, 1, 10, 11, 20, 21, 30, 31] });
+    const { outputs } = await picker.forward({ inputs: { k: [3, 0] }, batch: 1 });
+    expect(await numbers(outputs, 'y')).toEqual([30, 31, 0, 1]);
+    for (const wrong of [4, -1, 0.5, NaN]) {
+      await expect(picker.forward({ inputs: { k: [0, wrong] }, batch: 1 })).rejects.toMatchObject({
+        code: 'SSM6004', message: expect.stringMatching(/`k` has .* at 1, expected an integer from 0 to 3/) as unknown,
+      });
+    }
+  });
+
   it('a parameter that was never set', async () => {
     const bare = await loadLayer(device, layer.artifact);
     await expect(bare.forward({ inputs, batch })).rejects.toMatchObject({ code: 'SSM7003' });

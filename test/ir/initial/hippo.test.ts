@@ -82,7 +82,7 @@ describe('modes', () => {
   it('refuse sizes that would take minutes', () => {
     const text = 'layer A(N = 1000) { input u[N] param a[N] = imag(hippo_legs()) output y[N] = a * u }';
     const { spec } = loadLayer({ name: 'a.ssm', text }, null, { sizes: new Map() });
-    expect(() => initialParameters(spec!, 1)).toThrow(/at most 256 modes/);
+    expect(() => initialParameters(spec!, 1)).toThrow(/at most 128 modes/);
   });
 });
 
