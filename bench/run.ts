@@ -25,7 +25,8 @@ type Row = {
   readonly gigabytesPerSecond: number;
   readonly floor: { readonly exponentials: number; readonly bytes: number };
   readonly percentOfFloor: number;
-  readonly peer: { readonly nanoseconds: Summary; readonly ratio: number } | null;
+  /** ratios of medians and, less disturbed by other load, of the least times */
+  readonly peer: { readonly nanoseconds: Summary; readonly ratio: number; readonly ratioOfLeast: number } | null;
 };
 
 type CompileRow = { readonly target: TargetName; readonly milliseconds: Summary };
@@ -59,7 +60,9 @@ async function measureWorkload(workload: Workload, peer: Peer | null, floors: Fl
       workload: workload.name, entry, shape: `batch ${workload.batch}, length ${workload.length}, ${Object.entries(workload.sizes).map(([name, size]) => `${name} ${size}`).join(', ')}`,
       milliseconds, nanoseconds, gigabytesPerSecond: bytes / (milliseconds.median * 1e6), floor,
       percentOfFloor: (100 * Math.max(floor.exponentials, floor.bytes)) / nanoseconds,
-      peer: theirs.count === 0 ? null : { nanoseconds: theirs, ratio: theirs.median / nanoseconds },
+      peer: theirs.count === 0 ? null : {
+        nanoseconds: theirs, ratio: theirs.median / nanoseconds, ratioOfLeast: (theirs.least * runner.elements) / (milliseconds.least * 1e6),
+      },
     };
   });
   runner.dispose();
@@ -86,10 +89,10 @@ function measureCompiler(rounds: number): readonly CompileRow[] {
 function printRows(rows: readonly Row[]): void {
   const cells = rows.map((row) => [
     row.workload, row.entry, `${row.milliseconds.median.toFixed(2)} ms (${row.milliseconds.least.toFixed(2)} to ${row.milliseconds.most.toFixed(2)})`,
-    row.nanoseconds.toFixed(3), row.gigabytesPerSecond.toFixed(2), `${row.percentOfFloor.toFixed(0)} %`,
-    row.peer === null ? '-' : `${row.peer.ratio.toFixed(2)} (${row.peer.nanoseconds.median.toFixed(2)} ns)`, row.shape,
+    `${row.nanoseconds.toFixed(3)}, ${((row.nanoseconds * row.milliseconds.least) / row.milliseconds.median).toFixed(3)}`, row.gigabytesPerSecond.toFixed(2), `${row.percentOfFloor.toFixed(0)} %`,
+    row.peer === null ? '-' : `${row.peer.ratio.toFixed(2)}, ${row.peer.ratioOfLeast.toFixed(2)} (${row.peer.nanoseconds.median.toFixed(2)}, ${row.peer.nanoseconds.least.toFixed(2)} ns)`, row.shape,
   ]);
-  const table = [['workload', 'entry', 'median (least to most)', 'ns', 'GB/s', 'of floor', 'times faster than peer', 'shape'], ...cells];
+  const table = [['workload', 'entry', 'median (least to most)', 'ns: median, least', 'GB/s', 'of floor', 'times faster than peer: medians, least', 'shape'], ...cells];
   const widths = (table[0] ?? []).map((_, column) => Math.max(...table.map((line) => (line[column] ?? '').length)));
   for (const line of table) console.log(line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
 }
