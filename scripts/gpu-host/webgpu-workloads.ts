@@ -1,0 +1,68 @@
+/** What the WebGPU suite runs, and what it tells the compiler of the adapter at hand. */
+import type { CompileOptions } from '../../backends/compile.ts';
+import { defaultWgslTarget, type WgslTarget } from '../../backends/wgsl/target.ts';
+import type { Machine } from '../../ir/schedule/parameters.ts';
+import type { DeviceInfo } from '../../runtime/device.ts';
+import type { Workload } from './workloads.ts';
+
+/** `portable`: compiled for WebGPU's guaranteed limits; `adapter`: for what the adapter grants. */
+export type WebGpuWorkload = Workload & { readonly device: 'portable' | 'adapter' };
+
+const selectiveScan = {
+  file: 'examples/s6.ssm', sizes: { D: 2048, N: 16 }, timed: [{ batch: 8, length: 2048 }], checked: { batch: 2, length: 19 },
+} as const;
+
+/** The published selective scan under given parameters of the schedule `lanes`, for timing. */
+function variant(lanes: number, workgroupSize: number, tile: number): WebGpuWorkload {
+  const schedule: CompileOptions['schedule'] = () => ({
+    parameters: { kind: 'lanes', lanes, workgroupSize, tile, channelSums: 'shuffle' }, split: null,
+  });
+  return {
+    ...selectiveScan, name: `s6-l${lanes}-w${workgroupSize}-t${tile}`, device: 'adapter', checked: { batch: 1, length: 19 },
+    options: { storage: 'f32', checkpointInterval: tile, schedule },
+  };
+}
+
+/** In order of interest: a run that is cut short has the first ones. */
+export const webGpuWorkloads: readonly WebGpuWorkload[] = [
+  { ...selectiveScan, name: 's6', device: 'adapter', options: { storage: 'f32' } },
+  { ...selectiveScan, name: 's6-portable', device: 'portable', options: { storage: 'f32' } },
+  {
+    name: 's6-odd', device: 'adapter', file: 'examples/s6.ssm', options: { storage: 'f32' }, sizes: { D: 37, N: 8 },
+    timed: [], checked: { batch: 3, length: 257 },
+  },
+  {
+    name: 's6-scan', device: 'adapter', file: 'examples/s6.ssm', options: { storage: 'f32', mode: 'scan', pieceLength: 64 },
+    sizes: { D: 96, N: 16 }, timed: [{ batch: 1, length: 65536 }], checked: { batch: 1, length: 261 },
+  },
+  {
+    name: 's4d', device: 'adapter', file: 'examples/s4d.ssm', options: { storage: 'f32' }, sizes: { D: 1024, N: 32 },
+    timed: [{ batch: 8, length: 1024 }], checked: { batch: 1, length: 67 },
+  },
+  {
+    name: 'rg-lru', device: 'adapter', file: 'examples/rg-lru.ssm', options: { storage: 'f32' }, sizes: {},
+    timed: [], checked: { batch: 1, length: 19 },
+  },
+  ...[[4, 128, 16], [8, 64, 16], [8, 256, 16], [2, 64, 16], [8, 128, 8]].map(([lanes = 8, size = 128, tile = 16]) => variant(lanes, size, tile)),
+];
+
+function detail(info: DeviceInfo, name: string, least: number): number {
+  const value = info.details[name];
+  return typeof value === 'number' ? Math.max(value, least) : least;
+}
+
+/** Compiler options for the adapter behind a device: WGSL's limits, and the machine that schedules see. */
+export function adapterOptions(info: DeviceInfo): { readonly wgsl: WgslTarget; readonly machine: Machine } {
+  const wide = detail(info, 'subgroupMinSize', 0) >= 32;
+  const wgsl: WgslTarget = {
+    ...defaultWgslTarget,
+    storageBuffers: detail(info, 'maxStorageBuffersPerShaderStage', defaultWgslTarget.storageBuffers),
+    sharedBytes: detail(info, 'maxComputeWorkgroupStorageSize', defaultWgslTarget.sharedBytes),
+    invocations: detail(info, 'maxComputeInvocationsPerWorkgroup', defaultWgslTarget.invocations),
+    subgroups: wide ? 'at-least-32' : 'none',
+  };
+  const machine: Machine = {
+    vectorWidth: 1, maximumWorkgroup: wgsl.invocations, sharedBytes: wgsl.sharedBytes, shuffleWidth: wide ? 32 : 1, fillingThreads: 65536,
+  };
+  return { wgsl, machine };
+}
