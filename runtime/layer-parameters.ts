@@ -7,8 +7,11 @@ import type { LayerCatalogue } from './layer-catalogue.ts';
 import { isDeviceTensor, prepareValue, type ExpectedTensor, type LayerRecord } from './layer-values.ts';
 
 export type ResidentParameters = {
-  /** all or nothing: a value of a wrong shape leaves every parameter as it was */
-  readonly set: (values: LayerRecord) => void;
+  /**
+   * Checks values and returns what puts them in place, all or nothing: a value of a wrong shape throws
+   * here and leaves every parameter as it was. `copy` keeps numbers that the caller may change meanwhile.
+   */
+  readonly stage: (values: LayerRecord, copy: 'copy' | 'share') => () => void;
   /** throws SSM7003 when it was never set */
   readonly get: (name: string) => DeviceTensor;
   readonly dispose: () => void;
@@ -39,13 +42,16 @@ export function createParameters(device: ExecutionDevice, catalogue: LayerCatalo
     else own.set(name, device.createTensor(required(expected.get(name), name).storage, value, `${catalogue.layer}/${name}`));
   };
   return {
-    set(values) {
+    stage(values, copy) {
       const prepared = Object.entries(values).map(([name, value]) => {
         const wanted = expected.get(name);
         if (wanted === undefined) throw catalogue.unknownName('param', name);
-        return [name, prepareValue(value, wanted)] as const;
+        const data = prepareValue(value, wanted);
+        return [name, copy === 'share' || isDeviceTensor(data) ? data : data.slice()] as const;
       });
-      for (const [name, value] of prepared) put(name, value);
+      return () => {
+        for (const [name, value] of prepared) put(name, value);
+      };
     },
     get(name) {
       const held = borrowed.get(name) ?? own.get(name);

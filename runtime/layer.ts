@@ -2,7 +2,8 @@
  * A layer ready to use on one device: values by the names of its text, parameters that stay on the
  * device, absent states as zeros, results in tensors that are reused from call to call. The layer owns
  * every tensor it hands out; what a call returns is valid until the next call with the same sizes, so
- * read it (`tensor.read()` copies) or hand it on before that. Calls are executed one after the other.
+ * read it (`tensor.read()` copies) or hand it on before that. Calls are executed one after the other;
+ * arrays given to a call must not change until it is done.
  */
 import type { Artifact, EntryPointName, ManifestTensor, StorageName } from '../backends/artifact.ts';
 import { ssmError } from '../support/diagnostic.ts';
@@ -50,7 +51,10 @@ export type GradientResult = LayerResult & { readonly gradients: DeviceRecord };
 
 export type Layer = Disposable & {
   readonly artifact: Artifact;
-  /** uploads parameters; they stay until set again. Numbers are copied, tensors of the device are used in place */
+  /**
+   * Uploads parameters; they stay until set again, and calls made before keep the old ones. Numbers are
+   * copied, tensors of the device are used in place.
+   */
   setParameters(values: LayerRecord): void;
   forward(call: LayerCall): Promise<LayerResult>;
   /** one token for each sequence */
@@ -83,15 +87,25 @@ export async function loadLayer(device: ExecutionDevice, artifact: Artifact): Pr
     core.zeros.forEach((each) => each[Symbol.dispose]());
     prepared[Symbol.dispose]();
   });
+  /** of an upload that waited for its turn; the next call throws it */
+  let failure: { readonly error: unknown } | null = null;
+  const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => queue.run(() => {
+    const failed = failure;
+    failure = null;
+    return failed === null ? task() : Promise.reject(failed.error);
+  });
   return {
     artifact,
     setParameters(values) {
       queue.check();
-      core.parameters.set(values);
+      const isIdle = queue.isIdle();
+      const put = core.parameters.stage(values, isIdle ? 'share' : 'copy');
+      if (isIdle) put();
+      else queue.run(async () => put()).catch((error: unknown) => { failure = { error }; });
     },
-    forward: (call) => queue.run(() => forward(core, 'forward', call)),
-    step: (call) => queue.run(() => forward(core, 'step', { ...call, length: 1 })),
-    gradients: (call) => queue.run(() => gradients(core, call)),
+    forward: (call) => inTurn(() => forward(core, 'forward', call)),
+    step: (call) => inTurn(() => forward(core, 'step', { ...call, length: 1 })),
+    gradients: (call) => inTurn(() => gradients(core, call)),
     createState(batch) {
       queue.check();
       checkBatch(batch);
@@ -104,6 +118,7 @@ export async function loadLayer(device: ExecutionDevice, artifact: Artifact): Pr
 type Queue = {
   readonly run: <Result>(task: () => Promise<Result>) => Promise<Result>;
   readonly check: () => void;
+  readonly isIdle: () => boolean;
   readonly close: () => void;
 };
 
@@ -117,6 +132,7 @@ function createQueue(layer: string, release: () => void): Queue {
   };
   return {
     check,
+    isIdle: () => waiting === 0,
     async run(task) {
       check();
       waiting += 1;
@@ -151,7 +167,7 @@ type CheckedCall = {
 
 function checkCall({ catalogue, parameters }: Core, call: GradientCall): CheckedCall {
   checkBatch(call.batch);
-  if (call.params !== undefined) parameters.set(call.params);
+  if (call.params !== undefined) parameters.stage(call.params, 'share')();
   catalogue.checkRecord('input', call.inputs, null);
   const length = call.length ?? catalogue.inferLength(call.inputs, call.batch);
   const sizes = { batch: call.batch, length };

@@ -112,6 +112,19 @@ describe('values', () => {
   });
 });
 
+it('sets parameters in the order of the calls', async () => {
+  const expected = await numbers((await layer.forward({ inputs, batch })).outputs, 'out');
+  const skip = Float32Array.of(9, 9, 9, 9);
+  const early = layer.forward({ inputs, batch }).then(({ outputs }) => numbers(outputs, 'out'));
+  layer.setParameters({ skip });
+  skip.fill(-1); // the numbers were copied
+  expect(await early).toEqual(expected);
+  const late = await numbers((await layer.forward({ inputs, batch })).outputs, 'out');
+  late.forEach((each, at) => expect(each - expected[at]!).toBeCloseTo((9 - params.skip[at % 4]!) * inputs.u[at]!, 3));
+  expect(() => layer.setParameters({ a: params.a, skip: [1] })).toThrow(/`skip` has 1 numbers/);
+  layer.setParameters(params);
+});
+
 describe('gradients', () => {
   it('agree with central differences, for parameters, inputs and initial states', async () => {
     const cotangent = wave(batch * length * 4, 6);
