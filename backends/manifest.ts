@@ -3,6 +3,7 @@
  * the same tables, and the runtime needs nothing else.
  */
 import type { Kernel, KernelType } from '../ir/kernel/nodes.ts';
+import { printKernel } from '../ir/kernel/print.ts';
 import type { Plan } from '../ir/plan.ts';
 import { createNamer } from '../support/namer.ts';
 import type { Manifest, ManifestDispatch, ManifestEntry } from './artifact.ts';
@@ -23,13 +24,26 @@ export function sharedBytesOf(kernel: Kernel): number {
   );
 }
 
-/** The plans with kernel names that are identifiers in every target, each once in the artifact. */
-export function nameKernels(plans: readonly Plan[]): readonly Plan[] {
+/**
+ * The plans with kernel names that are identifiers in every target. Equal kernels share one name, unless
+ * a target's rewrites may still make them differ (`distinct`).
+ */
+export function nameKernels(plans: readonly Plan[], equal: 'shared' | 'distinct' = 'shared'): readonly Plan[] {
   const namer = createNamer();
-  return plans.map((plan) => ({
-    ...plan,
-    kernels: plan.kernels.map((kernel) => ({ ...kernel, name: namer.fresh(kernel.name) })),
-  }));
+  const known = new Map<string, string>();
+  const nameOf = (kernel: Kernel): string => {
+    if (equal === 'distinct') return namer.fresh(kernel.name);
+    const content = printKernel({ ...kernel, name: 'same' });
+    const name = known.get(content) ?? namer.fresh(kernel.name);
+    known.set(content, name);
+    return name;
+  };
+  return plans.map((plan) => ({ ...plan, kernels: plan.kernels.map((kernel) => ({ ...kernel, name: nameOf(kernel) })) }));
+}
+
+/** Each kernel once, by name. */
+export function distinctKernels(kernels: readonly Kernel[]): readonly Kernel[] {
+  return [...new Map(kernels.map((kernel) => [kernel.name, kernel])).values()];
 }
 
 /** One launch as the runtime sees it: buffers and uniforms in the order the kernel declares them. */

@@ -54,11 +54,29 @@ function usesSubgroups(kernels: readonly Kernel[]): boolean {
   return found;
 }
 
+/** Equal texts under one name: a device compiles each once. Arenas differ by entry, so this comes after the rewrites. */
+function shareKernels(entries: readonly ReturnType<typeof emitEntry>[]): readonly ReturnType<typeof emitEntry>[] {
+  const names = new Map<string, string>();
+  return entries.map(({ entry, kernels }) => {
+    const renamed = new Map(kernels.map((kernel) => {
+      const content = printWgsl({ ...kernel, name: 'same' }, []);
+      const name = names.get(content) ?? kernel.name;
+      names.set(content, name);
+      return [kernel.name, name] as const;
+    }));
+    const nameOf = (name: string): string => renamed.get(name) ?? name;
+    return {
+      entry: { ...entry, dispatches: entry.dispatches.map((each) => ({ ...each, kernel: nameOf(each.kernel) })) },
+      kernels: kernels.map((kernel) => ({ ...kernel, name: nameOf(kernel.name) })),
+    };
+  });
+}
+
 /** Builds the artifact of a layer for WebGPU. Throws SSM5001 or SSM5003 where the target cannot. */
 export function emitWgsl(
   plans: readonly Plan[], header: ManifestHeader, target: WgslTarget = defaultWgslTarget,
 ): Artifact {
-  const emitted = nameKernels(plans).map((plan) => emitEntry(plan, target));
+  const emitted = shareKernels(nameKernels(plans, 'distinct').map((plan) => emitEntry(plan, target)));
   const kernels = emitted.flatMap((each) => each.kernels);
   const notes = [
     `layer ${header.layer}, mode ${header.mode}, made by ${header.compiler}`, `content ${header.contentHash}`,

@@ -37,6 +37,15 @@ export function splitKernels(module: TensorModule, target: TensorFunction, ids: 
   return new KernelSplit(module, target, ids, options).run();
 }
 
+type Waiting = { readonly root: ValueId; readonly target: MemoryReference; readonly name: string };
+
+/** Results of one elementwise launch; more would exceed the buffers of a small device. */
+const mostShared = 4;
+
+function sameAxes(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((axis, at) => axis === right[at]);
+}
+
 class KernelSplit {
   readonly #module: TensorModule;
   readonly #target: TensorFunction;
@@ -51,6 +60,7 @@ class KernelSplit {
   readonly #kernels: Kernel[] = [];
   readonly #pseudoExtents = new Map<string, SizeExpression>();
   #scratch = 0;
+  #waiting: Waiting[] = [];
 
   constructor(module: TensorModule, target: TensorFunction, ids: ValueIds, options: SplitKernelsOptions) {
     this.#module = module;
@@ -73,6 +83,7 @@ class KernelSplit {
     const copies = this.#target.results.filter((result) => !this.#claimResult(result));
     for (const each of this.#target.instructions) this.#launch(each);
     for (const result of copies) this.#nest(result.value, this.#resultReference(result), this.#subjectName(result));
+    this.#flush();
     const bound = new Set(this.#kernels.flatMap((kernel) => kernel.buffers.map((buffer) => buffer.name)));
     return { entry: this.#target.name as EntryName, tensors: this.#tensors.filter((each) => bound.has(each.name)), kernels: this.#kernels };
   }
@@ -188,20 +199,35 @@ class KernelSplit {
     return operandsOf(op).reduce((sum, each) => sum + this.#inlineCost(each), own);
   }
 
+  /** A launch for a value; elementwise ones over the same axes wait to share one. */
   #nest(root: ValueId, target: MemoryReference, name: string): void {
+    const op = this.#definitions.get(root)?.op;
+    const isShareable = op !== undefined && isElementwise(op) && (this.#memory.get(root) ?? target) === target;
+    const first = this.#waiting[0];
+    const fits = first !== undefined && sameAxes(this.#typeOf(first.root).axes, this.#typeOf(root).axes) && this.#waiting.length < mostShared;
+    if (!isShareable || !fits) this.#flush();
+    this.#waiting.push({ root, target, name });
+    if (!isShareable) this.#flush();
+  }
+
+  /** Emits the waiting launch, before anything that may read what it makes. */
+  #flush(): void {
+    const [first, ...also] = this.#waiting;
+    this.#waiting = [];
+    if (first === undefined) return;
     const { machine } = this.#options;
-    const axes = this.#typeOf(root).axes;
+    const axes = this.#typeOf(first.root).axes;
     const isCpu = machine.maximumWorkgroup === 1;
     const parameters = { kind: 'loop-nest', workgroupSize: isCpu ? 1 : Math.min(256, machine.maximumWorkgroup), vectorWidth: machine.vectorWidth } as const;
-    const kernel = emitLoopNest({
-      name: kernelName(name), notes: [`computes ${kernelName(name)} over ${axes.join(', ') || 'one element'}`], root, axes, target,
+    const made = [first, ...also].map((each) => kernelName(each.name));
+    this.#kernels.push(emitLoopNest({
+      name: kernelName(first.name), notes: [`computes ${made.join(', ')} over ${axes.join(', ') || 'one element'}`], root: first.root, axes, target: first.target, also,
       definitions: this.#definitions,
       axesOf: (id) => this.#typeOf(id).axes,
       names: (id) => required(this.#names.get(id), 'name'),
       memory: (id) => this.#memory.get(id) ?? null,
       extent: (axis) => this.#extent(axis),
-    }, parameters);
-    this.#kernels.push(kernel);
+    }, parameters));
   }
 
   #scan(instruction: TensorInstruction, op: AffineScanOp): void {
@@ -211,6 +237,7 @@ class KernelSplit {
     for (const operand of operandsOf(op)) {
       if (!this.#memory.has(operand)) this.#nest(operand, this.#scratchFor(operand), required(this.#names.get(operand), 'name'));
     }
+    this.#flush();
     const context: ScanLaunchContext = {
       name: `${kernelName(op.state)}_${this.#target.name === 'backward' || this.#target.name === 'backwardFinal' ? 'backward' : 'scan'}`,
       memory: (id) => required(this.#memory.get(id), `memory of %${id}`),

@@ -27,6 +27,8 @@ export type LoopNestRequest = {
   /** axes of the result in canonical order */
   readonly axes: readonly string[];
   readonly target: MemoryReference;
+  /** further elementwise results over the same axes, computed in the same place */
+  readonly also: readonly { readonly root: ValueId; readonly target: MemoryReference }[];
   readonly definitions: ReadonlyMap<ValueId, TensorInstruction>;
   readonly axesOf: (id: ValueId) => readonly string[];
   readonly names: (id: ValueId) => string;
@@ -120,7 +122,19 @@ class LoopNestEmission {
       const outer = isLoopVector ? null : site.vector;
       const stored = target.tensor.storage === 'i32' ? convert(value, withWidth(i32, value.type.width)) : value;
       storeValue(this.#builder, target, site.coordinates, stored, outer);
+      for (const other of this.#request.also) {
+        const further = this.#evaluate(other.root, site);
+        const kept = other.target.tensor.storage === 'i32' ? convert(further, withWidth(i32, further.type.width)) : further;
+        storeValue(this.#builder, other.target, site.coordinates, kept, outer);
+      }
     });
+  }
+
+  /** Memory of a value that this launch does not make itself. */
+  #memoryOf(id: ValueId): MemoryReference | null {
+    const reference = this.#request.memory(id);
+    const isOwn = reference === this.#request.target || this.#request.also.some((each) => each.root === id);
+    return isOwn ? null : reference;
   }
 
   #rootValues(root: ValueId, sites: readonly Site[]): readonly KernelExpression[] {
@@ -194,13 +208,13 @@ class LoopNestEmission {
   }
 
   #compute(id: ValueId, site: Site): KernelExpression {
-    const reference = this.#request.memory(id);
-    if (reference !== null && reference !== this.#request.target) return loadValue(this.#builder, reference, site.coordinates, site.vector);
+    const reference = this.#memoryOf(id);
+    if (reference !== null) return loadValue(this.#builder, reference, site.coordinates, site.vector);
     const definition = required(this.#request.definitions.get(id), `definition of %${id}`);
     const { op } = definition;
     switch (op.kind) {
       case 'argument':
-        return loadValue(this.#builder, required(reference, 'argument'), site.coordinates, site.vector);
+        return loadValue(this.#builder, required(this.#request.memory(id), 'argument'), site.coordinates, site.vector);
       case 'constant':
         return literal(op.value);
       case 'length':
@@ -319,7 +333,7 @@ class LoopNestEmission {
       if (op.kind === 'scatter-add' && (op.axis === along || axesOf(op.index).includes(along))) return Infinity;
       return operandsOf(op).reduce((sum, each) => sum + visit(each, along, false), 0);
     };
-    return visit(root, axis, true) + (this.#request.axes.includes(axis) ? 0 : 0.5);
+    return visit(root, axis, true) + this.#request.also.reduce((sum, each) => sum + visit(each.root, axis, true), 0) + (this.#request.axes.includes(axis) ? 0 : 0.5);
   }
 }
 

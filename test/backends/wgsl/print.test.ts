@@ -73,10 +73,15 @@ describe('WGSL text', () => {
     });
   });
 
-  it('gives kernels of one name a text each', () => {
-    const artifact = emitWgsl([vectorAdd(), { ...vectorAdd(), entry: 'step' }], header);
-    expect(textsOf(artifact)).toHaveLength(2);
-    expect(artifact.manifest.entries.map((each) => each.dispatches[0]?.kernel)).toEqual(['vector_add_0', 'vector_add_1']);
+  it('gives equal kernels one text and different kernels of one name a text each', () => {
+    const entries = (second: Plan): { texts: number; names: readonly (string | undefined)[] } => {
+      const artifact = emitWgsl([vectorAdd(), { ...second, entry: 'step' }], header);
+      return { texts: textsOf(artifact).length, names: artifact.manifest.entries.map((each) => each.dispatches[0]?.kernel) };
+    };
+    expect(entries(vectorAdd())).toEqual({ texts: 1, names: ['vector_add_0', 'vector_add_0'] });
+    const wider = vectorAdd();
+    const other = { ...wider, kernels: wider.kernels.map((kernel) => ({ ...kernel, notes: ['another'] })) };
+    expect(entries(other)).toEqual({ texts: 2, names: ['vector_add_0', 'vector_add_1'] });
   });
 
   it('exchanges by subgroups only where the target has them', () => {
