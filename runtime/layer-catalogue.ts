@@ -6,7 +6,9 @@ import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '..
 import { ssmError, type SsmError } from '../support/diagnostic.ts';
 import { suggestName } from '../support/suggest-name.ts';
 import { evaluateSize, type RunSizes } from '../support/size.ts';
-import { checkIndices, checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord } from './layer-values.ts';
+import {
+  checkIndices, checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord,
+} from './layer-values.ts';
 
 export type TensorRole = ManifestTensor['role'];
 
@@ -80,10 +82,14 @@ function inferLength(layer: string, tensors: readonly ManifestTensor[], inputs: 
     throw ssmError('SSM6004', `layer \`${layer}\` needs \`length\`: no given input varies with time`);
   }
   const name = varying.subject ?? varying.name;
-  const perToken = elementCount(varying.dims.filter((each) => each !== 'length').map((each) => evaluateSize(each, { batch, length: 1 })));
+  const fixed = varying.dims.filter((each) => each !== 'length').map((each) => evaluateSize(each, { batch, length: 1 }));
+  const perToken = elementCount(fixed);
   const given = lengthOf(value, name);
   if (perToken === 0) return 0;
   if (given % perToken === 0) return given / perToken;
   const sizes = varying.dims.map((each) => (each === 'length' ? 'length' : evaluateSize(each, { batch, length: 1 })));
-  throw ssmError('SSM7003', `\`${name}\` has ${given} numbers, expected a multiple of ${perToken}: [${sizes.join(', ')}] (${varying.axes.join(', ')})`);
+  throw ssmError(
+    'SSM7003',
+    `\`${name}\` has ${given} numbers, expected a multiple of ${perToken}: [${sizes.join(', ')}] (${varying.axes.join(', ')})`,
+  );
 }

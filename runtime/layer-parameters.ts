@@ -39,7 +39,10 @@ export function createParameters(device: ExecutionDevice, catalogue: LayerCatalo
     borrowed.delete(name);
     const held = own.get(name);
     if (held !== undefined) held.write(value);
-    else own.set(name, device.createTensor(required(expected.get(name), name).storage, value, `${catalogue.layer}/${name}`));
+    else {
+      const { storage } = required(expected.get(name), name);
+      own.set(name, device.createTensor(storage, value, `${catalogue.layer}/${name}`));
+    }
   };
   return {
     stage(values, copy) {
@@ -56,7 +59,10 @@ export function createParameters(device: ExecutionDevice, catalogue: LayerCatalo
     get(name) {
       const held = borrowed.get(name) ?? own.get(name);
       if (held !== undefined) return held;
-      throw ssmError('SSM7003', `the parameter \`${name}\` of layer \`${catalogue.layer}\` has no value`, 'set it with `setParameters` or `params`');
+      throw ssmError(
+        'SSM7003', `the parameter \`${name}\` of layer \`${catalogue.layer}\` has no value`,
+        'set it with `setParameters` or `params`',
+      );
     },
     dispose() {
       own.forEach((each) => each[Symbol.dispose]());

@@ -79,7 +79,8 @@ export async function loadLayer(device: ExecutionDevice, artifact: Artifact): Pr
   const prepared = await device.prepare(artifact);
   const catalogue = createCatalogue(artifact.manifest);
   const core: Core = {
-    device, prepared, catalogue, parameters: createParameters(device, catalogue), pool: createResultPool(), zeros: new Map(),
+    device, prepared, catalogue,
+    parameters: createParameters(device, catalogue), pool: createResultPool(), zeros: new Map(),
   };
   const queue = createQueue(artifact.manifest.layer, () => {
     core.pool.dispose();
@@ -175,7 +176,9 @@ function checkCall({ catalogue, parameters }: Core, call: GradientCall): Checked
     input: call.inputs, initial: call.initial ?? {}, 'output-cotangent': call.outputCotangents ?? {},
     'final-cotangent': call.finalCotangents ?? {},
   };
-  for (const role of ['input', 'initial', 'output-cotangent', 'final-cotangent'] as const) catalogue.checkRecord(role, given[role], sizes);
+  for (const role of ['input', 'initial', 'output-cotangent', 'final-cotangent'] as const) {
+    catalogue.checkRecord(role, given[role], sizes);
+  }
   return { sizes, given, signal: call.signal };
 }
 
@@ -186,8 +189,16 @@ function zerosFor(core: Core, storage: StorageName, length: number): DeviceTenso
   return made;
 }
 
+/** One run of an entry: what `forwardSaved` left for it, and the state it moves on. */
+type EntryRun = {
+  readonly entry: EntryPointName;
+  readonly call: CheckedCall;
+  readonly saved: ResultSet;
+  readonly state: StateTensors | null;
+};
+
 /** Every tensor an entry reads, by tensor name. */
-function bindTensors(core: Core, entry: EntryPointName, call: CheckedCall, saved: ResultSet, state: StateTensors | null): Map<string, TensorData | DeviceTensor> {
+function bindTensors(core: Core, { entry, call, saved, state }: EntryRun): Map<string, TensorData | DeviceTensor> {
   const bound = new Map<string, TensorData | DeviceTensor>();
   for (const tensor of core.catalogue.entry(entry).tensors) {
     const subject = tensor.subject ?? tensor.name;
@@ -221,8 +232,9 @@ function bindTensors(core: Core, entry: EntryPointName, call: CheckedCall, saved
   return bound;
 }
 
-async function runEntry(core: Core, entry: EntryPointName, call: CheckedCall, saved: ResultSet = new Map(), state: StateTensors | null = null): Promise<RunResult> {
-  const tensors = bindTensors(core, entry, call, saved, state);
+async function runEntry(core: Core, run: EntryRun): Promise<RunResult> {
+  const { entry, call, saved, state } = run;
+  const tensors = bindTensors(core, run);
   const inUse = new Set<unknown>([...tensors.values(), ...saved.values()]);
   const key = `${entry} ${call.sizes.batch} ${call.sizes.length}${state === null ? '' : ' state'}`;
   const finals = core.catalogue.entry(entry).tensors.filter((each) => each.role === 'final' && state !== null);
@@ -258,17 +270,19 @@ async function forward(core: Core, entry: 'forward' | 'step', call: LayerCall): 
       ? ssmError('SSM6004', '`initial` and `state` were both given', 'give one of them')
       : ssmError('SSM6004', `the state holds ${call.state.batch} sequences, the call has ${call.batch}`);
   }
-  const result = await runEntry(core, entry, checked, new Map(), state);
+  const result = await runEntry(core, { entry, call: checked, saved: new Map(), state });
   state?.advance();
-  return { outputs: recordOf(core, entry, result, 'output'), final: recordOf(core, entry, result, 'final'), timing: result.timing };
+  return {
+    outputs: recordOf(core, entry, result, 'output'), final: recordOf(core, entry, result, 'final'), timing: result.timing,
+  };
 }
 
 async function gradients(core: Core, call: GradientCall): Promise<GradientResult> {
   const entry = call.finalCotangents === undefined ? 'backward' : 'backwardFinal';
   core.catalogue.entry(entry);
   const checked = checkCall(core, call);
-  const saved = await runEntry(core, 'forwardSaved', checked);
-  const backward = await runEntry(core, entry, checked, saved.tensors);
+  const saved = await runEntry(core, { entry: 'forwardSaved', call: checked, saved: new Map(), state: null });
+  const backward = await runEntry(core, { entry, call: checked, saved: saved.tensors, state: null });
   return {
     outputs: recordOf(core, 'forwardSaved', saved, 'output'),
     final: recordOf(core, 'forwardSaved', saved, 'final'),

@@ -23,7 +23,8 @@ const keptKeys = 8;
 export function createResultPool(): ResultPool {
   const sets = new Map<string, ResultSet[]>();
   const disposeSet = (set: ResultSet): void => set.forEach((each) => each[Symbol.dispose]());
-  const isFree = (set: ResultSet, inUse: ReadonlySet<unknown>): boolean => [...set.values()].every((each) => !inUse.has(each));
+  const isFree = (set: ResultSet, inUse: ReadonlySet<unknown>): boolean =>
+    [...set.values()].every((each) => !inUse.has(each));
   const evict = (inUse: ReadonlySet<unknown>): void => {
     for (const [key, kept] of sets) {
       if (sets.size <= keptKeys) return;

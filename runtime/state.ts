@@ -52,14 +52,17 @@ export function createState(device: ExecutionDevice, catalogue: LayerCatalogue, 
     const value = valueOf(values, name);
     if (wanted === undefined || value === undefined) throw catalogue.unknownName('initial', name);
     const data = prepareValue(value, wanted);
-    if (isDeviceTensor(data)) throw ssmError('SSM6004', `\`${name}\` must be host numbers here`, 'pass tensors of the device as `initial`');
+    if (isDeviceTensor(data)) {
+      throw ssmError('SSM6004', `\`${name}\` must be host numbers here`, 'pass tensors of the device as `initial`');
+    }
     current.get(name)?.write(data);
   };
   const state: LayerState = {
     batch,
     async read() {
       check();
-      return Object.fromEntries(await Promise.all([...current].map(async ([name, tensor]) => [name, await tensor.read()] as const)));
+      const readings = [...current].map(async ([name, tensor]) => [name, await tensor.read()] as const);
+      return Object.fromEntries(await Promise.all(readings));
     },
     write(values) {
       check();
@@ -67,7 +70,9 @@ export function createState(device: ExecutionDevice, catalogue: LayerCatalogue, 
     },
     reset() {
       check();
-      for (const each of expected) writeOne(each.name, { [each.name]: new Array<number>(elementCount(each.shape)).fill(0) });
+      for (const { name, shape } of expected) {
+        writeOne(name, { [name]: new Array<number>(elementCount(shape)).fill(0) });
+      }
     },
     [Symbol.dispose]() {
       if (!isOpen) return;

@@ -75,7 +75,8 @@ async function compareWith(reference: BatchNumbers, what: string, layer: Layer, 
   const numbers = await runBatch(layer, initialParameters(job.spec, job.seed), rows);
   const { tensor, error } = largestDifference(reference, numbers);
   const isClose = error <= allowedDifference;
-  say(`  ${what}: ${reference.size} tensors, largest difference ${error.toExponential(1)} (${tensor})${isClose ? '' : ': TOO LARGE'}`);
+  const verdict = isClose ? '' : ': TOO LARGE';
+  say(`  ${what}: ${reference.size} tensors, largest difference ${error.toExponential(1)} (${tensor})${verdict}`);
   layer[Symbol.dispose]();
   return isClose;
 }
@@ -86,7 +87,8 @@ async function verify(job: Job, layer: Layer): Promise<boolean> {
   const reference = await runBatch(layer, initialParameters(job.spec, job.seed), rows);
   say(`  reference: WASM, mode recurrent (one pass over the tokens)`);
   const scan = compileSpec(job.spec, { target: 'wasm', mode: 'scan', checkpointInterval: 16, pieceLength: 16 });
-  let isFine = await compareWith(reference, 'WASM, mode scan (pieces of 16 tokens)', await loadLayer(job.wasm, scan.artifact), job, rows);
+  const pieces = await loadLayer(job.wasm, scan.artifact);
+  let isFine = await compareWith(reference, 'WASM, mode scan (pieces of 16 tokens)', pieces, job, rows);
   const step = layer.artifact.manifest.decisions.find((each) => each.subject === 'step' && each.chosen === 'absent');
   if (step !== undefined) say(`  step: none, since ${step.reason}`);
   const wgsl = compileSpec(job.spec, { target: 'wgsl' }).artifact;
@@ -110,12 +112,15 @@ async function runJob(job: Job): Promise<boolean> {
   const isVerified = await verify(job, layer);
   const training = performance.now();
   await trainDigits(layer, job.spec, parameters, job.data.train, {
-    epochs: job.epochs, batch: trainingBatch, rate: job.model.rate, seed: job.seed, onProgress: progressLine(job.model.name),
+    epochs: job.epochs, batch: trainingBatch, rate: job.model.rate, seed: job.seed,
+    onProgress: progressLine(job.model.name),
   });
-  const [onTest, onTrain] = [await accuracyOn(layer, job.data.test, testBatch), await accuracyOn(layer, job.data.train, testBatch)];
+  const onTest = await accuracyOn(layer, job.data.test, testBatch);
+  const onTrain = await accuracyOn(layer, job.data.train, testBatch);
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
   const isGood = onTest >= wantedAccuracy;
-  say(`  test accuracy ${percent(onTest)} (training ${percent(onTrain)}) after ${seconds(training)}${isGood ? '' : `, below ${percent(wantedAccuracy)}`}`);
+  const verdict = isGood ? '' : `, below ${percent(wantedAccuracy)}`;
+  say(`  test accuracy ${percent(onTest)} (training ${percent(onTrain)}) after ${seconds(training)}${verdict}`);
   layer[Symbol.dispose]();
   return isVerified && isGood;
 }
@@ -143,7 +148,8 @@ async function main(): Promise<boolean> {
   const data = splitDigits(parseDigits(readExampleFile('digits.csv')));
   const wasm = await openWasm();
   const webgpu = await openWebGpu();
-  say(`${data.train.count} digits to train on, ${data.test.count} to test on; ${wasm.info.name}, ${wasm.info.details['threads'] ?? 1} threads`);
+  const { name, details } = wasm.info;
+  say(`${data.train.count} digits to train on, ${data.test.count} to test on; ${name}, ${details['threads'] ?? 1} threads`);
   let isFine = true;
   for (const model of chosen) {
     isFine = (await runJob({ model, spec: readModel(model), data, seed, epochs, wasm, webgpu })) && isFine;

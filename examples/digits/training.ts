@@ -5,7 +5,13 @@ import type { Layer } from '../../runtime/index.ts';
 import { createAdamW } from './adamw.ts';
 import { selectDigits, type Digits } from './data.ts';
 
-export type Progress = { readonly epoch: number; readonly epochs: number; readonly step: number; readonly steps: number; readonly loss: number };
+export type Progress = {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+};
 
 export type TrainingOptions = {
   readonly epochs: number;
@@ -37,7 +43,9 @@ function toRecord(parameters: ReadonlyMap<string, Float64Array>): Record<string,
 }
 
 /** Mean loss and gradients of the mean loss over some rows. */
-async function lossGradients(layer: Layer, rows: Digits, names: Iterable<string>): Promise<{ loss: number; gradients: Map<string, ArrayLike<number>> }> {
+async function lossGradients(
+  layer: Layer, rows: Digits, names: Iterable<string>,
+): Promise<{ readonly loss: number; readonly gradients: ReadonlyMap<string, ArrayLike<number>> }> {
   const share = new Float32Array(rows.count).fill(1 / rows.count);
   const { outputs, gradients } = await layer.gradients({
     inputs: { pixel: rows.pixels, label: rows.labels }, batch: rows.count, outputCotangents: { loss: share },
@@ -55,7 +63,8 @@ async function lossGradients(layer: Layer, rows: Digits, names: Iterable<string>
 export async function trainDigits(
   layer: Layer, spec: LayerSpec, parameters: ReadonlyMap<string, Float64Array>, train: Digits, options: TrainingOptions,
 ): Promise<readonly number[]> {
-  const matrices = new Set(spec.params.filter((each) => each.axes.length > 1 && each.name.includes('W_')).map((each) => each.name));
+  const isMatrix = spec.params.filter((each) => each.axes.length > 1 && each.name.includes('W_'));
+  const matrices = new Set(isMatrix.map((each) => each.name));
   const optimiser = createAdamW(parameters, { decay: 0.01, decayed: (name) => matrices.has(name), largestNorm: 1 });
   const perEpoch = Math.floor(train.count / options.batch);
   const steps = Math.min(options.stepLimit ?? Infinity, perEpoch * options.epochs);

@@ -60,7 +60,8 @@ export function hippoMatrices(measure: HippoMeasure, size: number): HippoMatrice
       };
     case 'fout': {
       const B = vector(size, (n) => (n === 0 ? 1 : n % 2 === 0 ? Math.SQRT2 : 0));
-      const turn = (n: number, k: number): number => (Math.floor(n / 2) !== Math.floor(k / 2) || n === k ? 0 : n > k ? 1 : -1);
+      const isPair = (n: number, k: number): boolean => n !== k && Math.floor(n / 2) === Math.floor(k / 2);
+      const turn = (n: number, k: number): number => (isPair(n, k) ? Math.sign(n - k) : 0);
       const A = matrix(size, (n, k) => Math.PI * turn(n, k) * Math.floor(n / 2) - (B[n] ?? 0) * (B[k] ?? 0));
       return { size, A, B, P: [B] };
     }
@@ -73,7 +74,8 @@ export function hippoMatrices(measure: HippoMeasure, size: number): HippoMatrice
 export function hippoModes(measure: HippoMeasure, modes: number): HippoModes {
   const size = 2 * modes;
   const { A, B, P } = hippoMatrices(measure, size);
-  const normal = matrix(size, (n, k) => (A[n * size + k] ?? 0) + P.reduce((sum, row) => sum + (row[n] ?? 0) * (row[k] ?? 0), 0));
+  const correction = (n: number, k: number): number => P.reduce((sum, row) => sum + (row[n] ?? 0) * (row[k] ?? 0), 0);
+  const normal = matrix(size, (n, k) => (A[n * size + k] ?? 0) + correction(n, k));
   const skew = matrix(size, (n, k) => ((normal[n * size + k] ?? 0) - (normal[k * size + n] ?? 0)) / 2);
   // skew·v = iω·v is the Hermitian problem (-i·skew)·v = ω·v
   const { values, vectors } = hermitianEigen({ size, re: new Float64Array(size * size), im: skew.map((each) => -each) });
@@ -126,7 +128,9 @@ function zeroMode(first: readonly Pair[], second: readonly Pair[], B: Float64Arr
   return along.map((each, at) => [each * Math.SQRT1_2, (across?.vector[at] ?? 0) * Math.SQRT1_2]);
 }
 
-function orthogonal(real: readonly number[], along: readonly number[]): { readonly length: number; readonly vector: readonly number[] } {
+function orthogonal(
+  real: readonly number[], along: readonly number[],
+): { readonly length: number; readonly vector: readonly number[] } {
   const share = real.reduce((sum, each, at) => sum + each * (along[at] ?? 0), 0);
   const rest = real.map((each, at) => each - share * (along[at] ?? 0));
   const length = Math.sqrt(rest.reduce((sum, each) => sum + each * each, 0));

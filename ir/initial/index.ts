@@ -13,7 +13,9 @@ import { broadcastTo, type InitialValue, type SizeOf } from './values.ts';
  * an initialiser are left out. Throws SSM3006 where a formula has no value (`log(-1)`).
  */
 export function initialParameters(spec: LayerSpec, seed: number): ReadonlyMap<string, Float64Array> {
-  if (!Number.isSafeInteger(seed) || seed < 0) throw ssmError('SSM6004', `\`seed\` must be a non-negative integer, found ${seed}`);
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw ssmError('SSM6004', `\`seed\` must be a non-negative integer, found ${seed}`);
+  }
   const sizeOf: SizeOf = (axis) => required(spec.axes.find((each) => each.name === axis), `axis ${axis}`).size;
   const values = new Map<string, InitialValue>();
   for (const param of spec.params) {

@@ -44,7 +44,9 @@ export function libraryValue(name: string, axis: string | null, sizeOf: SizeOf):
   if (spectrum === undefined) return null;
   if (axis === null) return { kind: 'refused', why: `\`${name}\` needs an axis of modes; write \`${name}[N]()\`` };
   const modes = sizeOf(axis);
-  if (modes > mostModes) return { kind: 'refused', why: `\`${name}\` is made for at most ${mostModes} modes, \`${axis}\` has ${modes}` };
+  if (modes > mostModes) {
+    return { kind: 'refused', why: `\`${name}\` is made for at most ${mostModes} modes, \`${axis}\` has ${modes}` };
+  }
   const entry = spectrum(modes);
   return { kind: 'value', value: fillValue([axis], sizeOf, true, entry) };
 }

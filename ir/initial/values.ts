@@ -20,7 +20,9 @@ export function scalarValue(re: number): InitialValue {
 }
 
 /** A value made entry by entry. */
-export function fillValue(axes: readonly string[], sizeOf: SizeOf, isComplex: boolean, at: (index: number) => Pair): InitialValue {
+export function fillValue(
+  axes: readonly string[], sizeOf: SizeOf, isComplex: boolean, at: (index: number) => Pair,
+): InitialValue {
   const shape = axes.map(sizeOf);
   const count = shape.reduce((product, each) => product * each, 1);
   const [re, im] = [new Float64Array(count), isComplex ? new Float64Array(count) : null];
@@ -40,7 +42,9 @@ export function broadcastTo(value: InitialValue, axes: readonly string[], sizeOf
 }
 
 /** Elementwise over the union of the operands' axes. */
-export function mapValues(operands: readonly InitialValue[], isComplex: boolean, sizeOf: SizeOf, apply: (...entries: readonly Pair[]) => Pair): InitialValue {
+export function mapValues(
+  operands: readonly InitialValue[], isComplex: boolean, sizeOf: SizeOf, apply: (...entries: readonly Pair[]) => Pair,
+): InitialValue {
   const axes = [...new Set(operands.flatMap((each) => each.axes))];
   const shape = axes.map(sizeOf);
   const tables = operands.map((each) => strideTable(each, axes));
