@@ -162,11 +162,10 @@ describe('hoistInvariant', () => {
   it('moves index arithmetic and exponentials before the loop, once', () => {
     const kernel = kernelOf((k, y) => {
       const x = k.var('x', convert(me, f32));
-      const fixed = k.let('fixed', variable(x));
       k.for('t', { start: integer(0), end: integer(8) }, (t) => {
         const decay = k.let('decay', unary('exp2', convert(me, f32)));
         k.store(y, add(multiply(me, integer(8)), t), add(decay, variable(x)));
-        k.assign(x, multiply(variable(x), unary('exp2', fixed)));
+        k.assign(x, multiply(variable(x), unary('exp2', variable(x))));
       });
     });
     const text = bodyText(hoistInvariant(kernel));
