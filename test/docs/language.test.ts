@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileSpec } from '../../backends/compile.ts';
+import { initialiserNames } from '../../dsl/check/initialisers.ts';
 import { loadLayer, parse } from '../../dsl/index.ts';
 import { elementwiseFunctions } from '../../dsl/spec.ts';
 import { keywords } from '../../dsl/tokens.ts';
+import { initialParameters } from '../../ir/initial/index.ts';
 import { renderDiagnostics } from '../../support/render-diagnostic.ts';
 import { codeBlocks } from './code-blocks.ts';
 
@@ -22,6 +24,7 @@ describe('examples of the documents', () => {
     for (const layer of parse(file).tree.layers) {
       const { spec, diagnostics } = loadLayer(file, layer.name.text, { sizes: new Map() });
       expect(renderDiagnostics(diagnostics, { color: false })).toBe('');
+      expect([...initialParameters(spec!, 0).values()].every((each) => each.every(Number.isFinite))).toBe(true);
       for (const target of ['wasm', 'wgsl', 'cuda'] as const) {
         expect(compileSpec(spec!, { target }).artifact.manifest.entries.length, target).toBeGreaterThanOrEqual(4);
       }
@@ -32,6 +35,10 @@ describe('examples of the documents', () => {
 describe('docs/language.md', () => {
   it.each(keywords.map((each) => String(each.PATTERN)))('names the reserved word %s', (word) => {
     expect(language).toMatch(new RegExp(`[\`" ]${word}[\`" .\n]`));
+  });
+
+  it.each([...initialiserNames])('names the initialiser %s', (name) => {
+    expect(language).toContain(`\`${name}(`);
   });
 
   it.each(Object.keys(elementwiseFunctions))('names the function %s', (name) => {
