@@ -127,7 +127,8 @@ function randomNumbers(tensor: ManifestTensor, count: number, seed: number): Ten
   const [low, high] = rangeOf(tensor.subject ?? tensor.name);
   const numbers = new Float32Array(count);
   for (let at = 0; at < count; at++) numbers[at] = low + (high - low) * next();
-  return tensor.storage === 'i32' ? Int32Array.from(numbers, (value) => (value > 0.8 ? 1 : 0)) : inStorage(tensor, numbers);
+  if (tensor.storage === 'f32') return numbers;
+  return inStorage(tensor, Array.from(numbers, (value) => (value > 0.8 ? 1 : 0)));
 }
 
 function elements(tensor: ManifestTensor, sizes: RunSizes): number {
@@ -236,7 +237,11 @@ async function main(words: readonly string[]): Promise<void> {
     console.log(wanted.map((each) => each.name).join('\n'));
     return;
   }
-  if (wanted.length === 0) throw new Error(`no workload of that name; there are ${webGpuWorkloads.map((each) => each.name).join(', ')}`);
+  if (wanted.length === 0) {
+    console.log(`no workload of that name; there are ${webGpuWorkloads.map((each) => each.name).join(', ')}`);
+    process.exitCode = 2;
+    return;
+  }
   const small = words.includes('--small');
   const plan: Plan = { small, repeats: small ? 3 : 20, output: process.env['OUT'] ?? 'out' };
   await mkdir(plan.output, { recursive: true });
@@ -244,7 +249,7 @@ async function main(words: readonly string[]): Promise<void> {
     try {
       await runWorkload(workload, plan);
     } catch (error) {
-      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const message = (error instanceof Error ? error.message : String(error)).slice(0, 400);
       console.log(`${workload.name.padEnd(20)} FAIL ${message}`);
       await record(plan, { kind: 'failure', workload: workload.name, message });
       process.exitCode = 1;

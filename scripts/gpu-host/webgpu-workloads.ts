@@ -43,7 +43,7 @@ export const webGpuWorkloads: readonly WebGpuWorkload[] = [
     name: 'rg-lru', device: 'adapter', file: 'examples/rg-lru.ssm', options: { storage: 'f32' }, sizes: {},
     timed: [], checked: { batch: 1, length: 19 },
   },
-  ...[[4, 128, 16], [8, 64, 16], [8, 256, 16], [2, 64, 16], [8, 128, 8]].map(([lanes = 8, size = 128, tile = 16]) => variant(lanes, size, tile)),
+  ...[[4, 128, 16], [8, 64, 16], [8, 256, 8], [2, 64, 16], [8, 128, 8]].map(([lanes = 8, size = 128, tile = 16]) => variant(lanes, size, tile)),
 ];
 
 function detail(info: DeviceInfo, name: string, least: number): number {
