@@ -141,15 +141,27 @@ class Differentiation {
   }
 
   #gradients(): readonly FunctionResult[] {
-    return this.#forward.instructions.flatMap((instruction): FunctionResult[] => {
+    const results = this.#forward.instructions.flatMap((instruction): FunctionResult[] => {
       const { op } = instruction;
       const [value] = instruction.results;
       if (op.kind !== 'argument' || value === undefined || value.type.dtype !== 'real') return [];
       const wanted = this.#options.withRespectTo;
       if (wanted !== null && !wanted.has(op.subject)) return [];
-      const cotangent = this.#cotangents.get(value.id) ?? this.#builder.broadcast(this.#builder.constant(0), value.type.axes);
+      const cotangent = this.#cotangents.get(value.id) ?? this.#zeros(value.type);
       return [{ role: 'gradient', subject: op.subject, part: op.part, value: cotangent }];
     });
+    return results.flatMap((each): FunctionResult[] => {
+      // of a complex tensor that is read through one part, the other part's gradient is zero
+      const other = each.part === 're' ? 'im' : 're';
+      const isAlone = each.part !== 'whole' && !results.some((result) => result.subject === each.subject && result.part === other);
+      if (!isAlone) return [each];
+      const missing: FunctionResult = { ...each, part: other, value: this.#zeros(this.#builder.typeOf(each.value)) };
+      return each.part === 're' ? [each, missing] : [missing, each];
+    });
+  }
+
+  #zeros(type: TensorType): ValueId {
+    return this.#builder.broadcast(this.#builder.constant(0), type.axes);
   }
 
   /** forward with checkpoints and the values that backward reads as further results. */
