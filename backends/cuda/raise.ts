@@ -5,6 +5,7 @@
  */
 import type { Kernel } from '../../ir/kernel/nodes.ts';
 import { eliminateDead } from '../../ir/kernel/passes/eliminate-dead.ts';
+import { reduceStrength } from '../../ir/kernel/passes/reduce-strength.ts';
 import { visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
 
 /** Removes shared arrays that no statement mentions any more. */
@@ -20,7 +21,7 @@ function eliminateUnusedShared(kernel: Kernel): Kernel {
 }
 
 /** From kernel to kernel, nearer to the target. */
-export const cudaPasses: readonly ((kernel: Kernel) => Kernel)[] = [eliminateDead, eliminateUnusedShared];
+export const cudaPasses: readonly ((kernel: Kernel) => Kernel)[] = [reduceStrength, eliminateDead, eliminateUnusedShared];
 
 /** The kernel after all rewrites. */
 export function raiseForCuda(kernel: Kernel): Kernel {

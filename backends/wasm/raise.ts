@@ -8,6 +8,7 @@ import type { Kernel } from '../../ir/kernel/nodes.ts';
 import { eliminateCommon } from '../../ir/kernel/passes/eliminate-common.ts';
 import { eliminateDead } from '../../ir/kernel/passes/eliminate-dead.ts';
 import { hoistInvariant } from '../../ir/kernel/passes/hoist-invariant.ts';
+import { reduceStrength } from '../../ir/kernel/passes/reduce-strength.ts';
 import { unrollLoops } from '../../ir/kernel/passes/unroll-loops.ts';
 import { foldOffsets } from './raise/fold-offsets.ts';
 
@@ -16,6 +17,7 @@ type RaisePass = { readonly name: string; readonly run: (kernel: Kernel) => Kern
 /** In order of running. */
 export const raisePasses: readonly RaisePass[] = [
   { name: 'unroll-loops', run: (kernel) => unrollLoops(kernel) },
+  { name: 'reduce-strength', run: reduceStrength },
   { name: 'eliminate-common', run: eliminateCommon },
   { name: 'hoist-invariant', run: hoistInvariant },
   { name: 'fold-offsets', run: foldOffsets },

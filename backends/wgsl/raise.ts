@@ -4,6 +4,7 @@
  */
 import type { Kernel } from '../../ir/kernel/nodes.ts';
 import { promoteArrays } from '../../ir/kernel/passes/promote-arrays.ts';
+import { reduceStrength } from '../../ir/kernel/passes/reduce-strength.ts';
 import { unrollLoops } from '../../ir/kernel/passes/unroll-loops.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { sharedBytesOf } from '../manifest.ts';
@@ -23,6 +24,7 @@ const unrollLimit = 1024;
 export const raisePasses: readonly RaisePass[] = [
   { name: 'unroll-loops', run: (kernel) => unrollLoops(kernel, { limit: unrollLimit }) },
   { name: 'promote-arrays', run: promoteArrays },
+  { name: 'reduce-strength', run: reduceStrength },
   { name: 'raise-shuffle', run: (kernel, target) => (target.subgroups === 'at-least-32' ? kernel : raiseShuffle(kernel)) },
   { name: 'raise-primitives', run: raisePrimitives },
   { name: 'raise-vectors', run: raiseVectors },

@@ -31,7 +31,7 @@ const instances: GPU[] = [];
 
 /** A device with timestamps of full resolution, or on the wall clock where the adapter has none. */
 async function openDevice(): Promise<ExecutionDevice> {
-  const gpu = create(['enable-dawn-features=allow_unsafe_apis', 'disable-dawn-features=timestamp_quantization']);
+  const gpu = create(['enable-dawn-features=allow_unsafe_apis', 'disable-dawn-features=timestamp_quantization', ...(process.env['DAWN_OPTIONS']?.split(' ') ?? [])]);
   instances.push(gpu);
   const adapter = await gpu.requestAdapter();
   if (adapter === null) throw new Error('WebGPU found no adapter');
