@@ -12,7 +12,7 @@ import { required } from '../../support/invariant.ts';
 import { add, binary, builtin, divide, element, integer, less, literal, loadShared, multiply, remainder, select, shuffleXor, variable, type KernelBuilder } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import { splitIndex, withCoordinates, type Coordinates } from './access.ts';
-import type { LanesParameters } from './lanes.ts';
+import type { LanesParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { InnerSite } from './region-values.ts';
 import { storeValue, timeOfVisit, type YieldTarget } from './scan-request.ts';

@@ -18,89 +18,17 @@ import {
   add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, shuffleXor, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
-import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
+import { finishRowTotals, storeRowSums, type RowContext } from './lanes-rows.ts';
 import { LanesSums } from './lanes-sums.ts';
-import type { Machine } from './parameters.ts';
-import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
+import type { LanesParameters } from './parameters.ts';
+import { hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
 import { operandsOf } from '../tensor/walk.ts';
-
-export type LanesParameters = {
-  readonly kind: 'lanes';
-  readonly workgroupSize: number;
-  /** threads per channel */
-  readonly lanes: number;
-  /** tokens per tile; the checkpoint interval where forward states are replayed */
-  readonly tile: number;
-  /** how per-token sums over channels are formed */
-  readonly channelSums: 'shuffle' | 'shared';
-};
-
-/** Groups of channels, one per workgroup. */
-export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): number {
-  return Math.ceil(plan.channelCount / (parameters.workgroupSize / parameters.lanes));
-}
-
-/** Parameters that suit a scan and fit the machine's shared memory, or null where the schedule does not apply. */
-export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval: number): LanesParameters | null {
-  if (plan.inner.length === 0 || plan.channels.length === 0) return null;
-  // two states per thread hide latency best (measured on Hopper at N = 16); more where lanes run out
-  const lanes = [2, 1, 4, 8, 16].map((states) => plan.innerCount / states).find((each) => [1, 2, 4, 8, 16].includes(each) && interval % each === 0);
-  if (lanes === undefined) return null;
-  const channelSums = machine.shuffleWidth >= 32 ? 'shuffle' : 'shared';
-  const sizes = channelSums === 'shuffle' ? [128, 64, 32] : [64, 32, 16];
-  const candidates = sizes.map((workgroupSize): LanesParameters => ({ kind: 'lanes', workgroupSize, lanes, tile: interval, channelSums }));
-  return candidates.find((each) => each.workgroupSize >= lanes && lanesSharedBytes(plan, each) <= machine.sharedBytes) ?? null;
-}
-
-/** Bytes of workgroup memory that the schedule takes for a scan. */
-export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters): number {
-  const { tile, workgroupSize, lanes, channelSums } = parameters;
-  const recurrences = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])];
-  const { exports, staged, sums } = sharedValuesOf(plan, recurrences, plan.op.yields.map((each) => each.value));
-  const channels = workgroupSize / lanes;
-  const steps = plan.innerCount / lanes;
-  const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
-  const isChannelSum = (sumOver: readonly string[]): boolean => plan.channels.every((channel) => sumOver.includes(channel.name));
-  const perToken = inner.filter((each) => isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
-  const totals = inner.filter((each) => isChannelSum(each.sumOver) && each.sumOver.includes('time')).length;
-  const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
-  const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
-  const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
-  const floats = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * workgroupSize
-    + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
-  return 4 * floats;
-}
-
-type SharedValues = { readonly exports: readonly ValueId[]; readonly staged: readonly ValueId[]; readonly sums: readonly ValueId[] };
-
-/** Scalars that inner loops read, inner parameters that all channels share, and sums over inner axes. */
-function sharedValuesOf(plan: RegionPlan, recurrences: readonly Recurrence[], yields: readonly ValueId[]): SharedValues {
-  const exports = new Set<ValueId>();
-  const staged = new Set<ValueId>();
-  const seen = new Set<ValueId>();
-  const driving = recurrences.flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
-  const live = liveInstructions(plan.op.region, [...driving, ...yields]);
-  const reductions = live.flatMap((each) => (each.op.kind === 'reduce' ? [{ operand: each.op.operand, result: required(each.results[0], 'sum').id }] : []));
-  const stack = [...driving, ...yields.filter((id) => hasInnerAxis(plan, id)), ...reductions.map((each) => each.operand)];
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (seen.has(id) || !variesInTime(plan, id)) continue;
-    seen.add(id);
-    const definition = plan.definitions.get(id);
-    if (!hasInnerAxis(plan, id)) {
-      if ((plan.levels.get(id) ?? 0) === 0 && definition?.op.kind !== 'iota') exports.add(id);
-      else if (definition !== undefined && definition.op.kind !== 'reduce') stack.push(...operandsOf(definition.op));
-      continue;
-    }
-    if (plan.parameters.has(id) && !hasChannelAxis(plan, id)) staged.add(id);
-    if (definition !== undefined) stack.push(...operandsOf(definition.op));
-  }
-  return { exports: [...exports], staged: [...staged], sums: reductions.map((each) => each.result) };
-}
 
 /** The kernel of one scan. */
 export function emitLanesScan(request: ScanRequest, parameters: LanesParameters): Kernel {
@@ -294,7 +222,7 @@ class LanesEmission {
       builder.barrier();
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
-    for (const [each, total] of totals) this.#finishTotal(each, total, shared);
+    for (const [each, total] of totals) finishRowTotals(this.#rowContext(), { each, total, ...shared });
     if (finals !== null) this.#storeState(state, finals, own);
   }
 
@@ -521,20 +449,11 @@ class LanesEmission {
       }
       values.overrideScalars(() => null);
     });
-    for (const { each, array } of acrossChannels) this.#storeRows(tile, each, array, shared);
+    for (const { each, array } of acrossChannels) storeRowSums(this.#rowContext(), { each, array, tile, coordinates: shared.coordinates });
   }
 
-  /** Per-token sums over this group's channels. */
-  #storeRows(tile: Tile, each: YieldTarget, array: SharedArray, shared: Placement): void {
-    const builder = this.#builder;
-    builder.barrier();
-    builder.if(less(builtin('invocation'), tile.count), () => {
-      const sum = builder.var('row', literal(0));
-      builder.for('c', { start: integer(0), end: integer(this.#channelsPerGroup) }, (channel) =>
-        builder.assign(sum, add(variable(sum), loadShared(array, add(multiply(builtin('invocation'), integer(this.#channelsPerGroup)), channel)))));
-      const time = timeOfVisit(builder, this.#request.plan, add(tile.base, builtin('invocation')));
-      storeValue(builder, each.target, withCoordinates(shared.coordinates, [['time', time]]), variable(sum), null);
-    });
+  #rowContext(): RowContext {
+    return { builder: this.#builder, plan: this.#request.plan, parameters: this.#parameters, channelsPerGroup: this.#channelsPerGroup };
   }
 
   #finishAccumulator(each: YieldTarget, array: RegisterArray, own: Placement): void {
@@ -555,26 +474,6 @@ class LanesEmission {
       });
       storeValue(builder, each.target, this.#at(own, site), variable(sum), null);
     }));
-    builder.barrier();
-  }
-
-  /** Adds up the rows that share a channel, and all channels where the yield sums them. */
-  #finishTotal(each: YieldTarget, total: Variable, shared: Placement): void {
-    const builder = this.#builder;
-    const { workgroupSize } = this.#parameters;
-    const scratch = builder.shared('row_sums', f32, workgroupSize);
-    builder.storeShared(scratch, builtin('invocation'), variable(total));
-    builder.barrier();
-    const count = each.sumsChannels ? workgroupSize : this.#parameters.lanes;
-    const stride = each.sumsChannels ? 1 : this.#channelsPerGroup;
-    const isFirst = less(builtin('invocation'), integer(each.sumsChannels ? 1 : this.#channelsPerGroup));
-    const isOwner = each.sumsChannels || shared.isValid === null ? isFirst : binary('and', isFirst, shared.isValid);
-    builder.if(isOwner, () => {
-      const sum = builder.var('sum', literal(0));
-      builder.for('row', { start: integer(0), end: integer(count) }, (row) =>
-        builder.assign(sum, add(variable(sum), loadShared(scratch, add(builtin('invocation'), multiply(row, integer(stride)))))));
-      storeValue(builder, each.target, shared.coordinates, variable(sum), null);
-    });
     builder.barrier();
   }
 }

@@ -12,13 +12,8 @@ import type { TensorInstruction, TensorOp, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, strideOf, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import { emitElementwise } from './elementwise.ts';
+import type { LoopNestParameters } from './parameters.ts';
 import { storeValue } from './scan-request.ts';
-
-export type LoopNestParameters = {
-  readonly kind: 'loop-nest';
-  readonly workgroupSize: number;
-  readonly vectorWidth: VectorWidth;
-};
 
 export type LoopNestRequest = {
   readonly name: string;

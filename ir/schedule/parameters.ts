@@ -2,9 +2,7 @@
  * Schedules and their parameters as data (decisions 19), and what a schedule may know of the machine:
  * capabilities, never the target's name. `select-schedule` chooses, a tuner may override.
  */
-import type { LoopNestParameters } from './loop-nest.ts';
-import type { SequentialParameters } from './sequential.ts';
-import type { LanesParameters } from './lanes.ts';
+import type { VectorWidth } from '../kernel/nodes.ts';
 
 export type Machine = {
   /** vectors within a thread: 4 on a CPU with SIMD128, 1 on GPUs (threads are the vector) */
@@ -18,6 +16,36 @@ export type Machine = {
   readonly fillingThreads: number;
 };
 
+/** `sequential`: a thread owns whole channels. */
+export type SequentialParameters = {
+  readonly kind: 'sequential';
+  readonly workgroupSize: number;
+  /** channels side by side in one thread */
+  readonly lanes: VectorWidth;
+  readonly innerWidth: VectorWidth;
+  /** channels that one workgroup takes in turn; the size of a group in channel sums */
+  readonly groupChannels: number;
+};
+
+/** `lanes`: threads of a workgroup share channels. */
+export type LanesParameters = {
+  readonly kind: 'lanes';
+  readonly workgroupSize: number;
+  /** threads per channel */
+  readonly lanes: number;
+  /** tokens per tile; the checkpoint interval where forward states are replayed */
+  readonly tile: number;
+  /** how per-token sums over channels are formed */
+  readonly channelSums: 'shuffle' | 'shared';
+};
+
+/** `loop-nest`: everything that is no recurrence. */
+export type LoopNestParameters = {
+  readonly kind: 'loop-nest';
+  readonly workgroupSize: number;
+  readonly vectorWidth: VectorWidth;
+};
+
 export type ScanParameters = SequentialParameters | LanesParameters;
 
 /** Reduce-then-scan over time: pieces of `size` tokens, summaries, carries, then the full pass. */
@@ -28,5 +56,3 @@ export type ScanSchedule = {
   /** null: one thread walks over all tokens */
   readonly split: SplitParameters | null;
 };
-
-export type { LoopNestParameters };

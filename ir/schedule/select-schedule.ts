@@ -5,7 +5,7 @@
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
-import { lanesParametersFor } from './lanes.ts';
+import { lanesParametersFor } from './lanes-parameters.ts';
 
 /** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side. */
 export type ModeRequest = 'auto' | 'recurrent' | 'scan';

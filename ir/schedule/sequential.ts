@@ -14,21 +14,12 @@ import { f32, withWidth, type Kernel, type KernelExpression, type RegisterArray,
 import { checkpointAxis } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import type { SequentialParameters } from './parameters.ts';
 import type { InnerSite } from './region-values.ts';
 import { hasInnerAxis } from './region-plan.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore, type ThreadShape } from './scan-thread.ts';
 import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
 import { emitTiledScan, isTileable } from './tiled.ts';
-
-export type SequentialParameters = {
-  readonly kind: 'sequential';
-  readonly workgroupSize: number;
-  /** channels side by side in one thread */
-  readonly lanes: VectorWidth;
-  readonly innerWidth: VectorWidth;
-  /** channels that one workgroup takes in turn; the size of a group in channel sums */
-  readonly groupChannels: number;
-};
 
 /** Number of channel groups of a plan under the parameters. */
 export function sequentialGroups(channelCount: number, parameters: SequentialParameters): number {

@@ -11,7 +11,7 @@ import { hasInnerAxis } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type PassRoots } from './scan-thread.ts';
 import { storeValue, timeOfVisit, type ScanRequest, type YieldTarget } from './scan-request.ts';
-import type { SequentialParameters } from './sequential.ts';
+import type { SequentialParameters } from './parameters.ts';
 import { planTile, type TileValues } from './tile-values.ts';
 
 /** Tokens of a tile where no checkpoints prescribe them. */

@@ -18,7 +18,7 @@ import { loadValue, withCoordinates, type Coordinates } from './access.ts';
 import { hasChannelAxis } from './region-plan.ts';
 import { RegionValues } from './region-values.ts';
 import { isEqual, storeValue, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
-import type { SequentialParameters } from './sequential.ts';
+import type { SequentialParameters } from './parameters.ts';
 import { TileFrame, type Tile } from './tile-frame.ts';
 import { makeStore, type TileStore } from './tile-store.ts';
 import { TileWalk } from './tile-walk.ts';

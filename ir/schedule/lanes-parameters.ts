@@ -1,0 +1,73 @@
+/**
+ * Which parameters of schedule `lanes` suit a scan: how many threads share a channel, what a tile keeps
+ * in shared memory and whether it fits the machine.
+ */
+import { liveInstructions } from '../passes/eliminate-dead.ts';
+import { required } from '../../support/invariant.ts';
+import type { ValueId } from '../tensor/ops.ts';
+import { operandsOf } from '../tensor/walk.ts';
+import type { LanesParameters, Machine } from './parameters.ts';
+import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
+
+/** Groups of channels, one per workgroup. */
+export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): number {
+  return Math.ceil(plan.channelCount / (parameters.workgroupSize / parameters.lanes));
+}
+
+/** Parameters that suit a scan and fit the machine's shared memory, or null where the schedule does not apply. */
+export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval: number): LanesParameters | null {
+  if (plan.inner.length === 0 || plan.channels.length === 0) return null;
+  // two states per thread hide latency best (measured on Hopper at N = 16); more where lanes run out
+  const lanes = [2, 1, 4, 8, 16].map((states) => plan.innerCount / states).find((each) => [1, 2, 4, 8, 16].includes(each) && interval % each === 0);
+  if (lanes === undefined) return null;
+  const channelSums = machine.shuffleWidth >= 32 ? 'shuffle' : 'shared';
+  const sizes = channelSums === 'shuffle' ? [128, 64, 32] : [64, 32, 16];
+  const candidates = sizes.map((workgroupSize): LanesParameters => ({ kind: 'lanes', workgroupSize, lanes, tile: interval, channelSums }));
+  return candidates.find((each) => each.workgroupSize >= lanes && lanesSharedBytes(plan, each) <= machine.sharedBytes) ?? null;
+}
+
+/** Bytes of workgroup memory that the schedule takes for a scan. */
+export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters): number {
+  const { tile, workgroupSize, lanes, channelSums } = parameters;
+  const recurrences = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])];
+  const { exports, staged, sums } = sharedValuesOf(plan, recurrences, plan.op.yields.map((each) => each.value));
+  const channels = workgroupSize / lanes;
+  const steps = plan.innerCount / lanes;
+  const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
+  const isChannelSum = (sumOver: readonly string[]): boolean => plan.channels.every((channel) => sumOver.includes(channel.name));
+  const perToken = inner.filter((each) => isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
+  const totals = inner.filter((each) => isChannelSum(each.sumOver) && each.sumOver.includes('time')).length;
+  const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
+  const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
+  const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
+  const floats = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * workgroupSize
+    + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
+  return 4 * floats;
+}
+
+/** What phase A puts into shared memory, and the sums that phase C finishes. */
+export type SharedValues = { readonly exports: readonly ValueId[]; readonly staged: readonly ValueId[]; readonly sums: readonly ValueId[] };
+
+/** Scalars that inner loops read, inner parameters that all channels share, and sums over inner axes. */
+export function sharedValuesOf(plan: RegionPlan, recurrences: readonly Recurrence[], yields: readonly ValueId[]): SharedValues {
+  const exports = new Set<ValueId>();
+  const staged = new Set<ValueId>();
+  const seen = new Set<ValueId>();
+  const driving = recurrences.flatMap((each) => [...ofCoefficient(each.coefficient), ...each.drive, ...(each.release ?? [])]);
+  const live = liveInstructions(plan.op.region, [...driving, ...yields]);
+  const reductions = live.flatMap((each) => (each.op.kind === 'reduce' ? [{ operand: each.op.operand, result: required(each.results[0], 'sum').id }] : []));
+  const stack = [...driving, ...yields.filter((id) => hasInnerAxis(plan, id)), ...reductions.map((each) => each.operand)];
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+    if (seen.has(id) || !variesInTime(plan, id)) continue;
+    seen.add(id);
+    const definition = plan.definitions.get(id);
+    if (!hasInnerAxis(plan, id)) {
+      if ((plan.levels.get(id) ?? 0) === 0 && definition?.op.kind !== 'iota') exports.add(id);
+      else if (definition !== undefined && definition.op.kind !== 'reduce') stack.push(...operandsOf(definition.op));
+      continue;
+    }
+    if (plan.parameters.has(id) && !hasChannelAxis(plan, id)) staged.add(id);
+    if (definition !== undefined) stack.push(...operandsOf(definition.op));
+  }
+  return { exports: [...exports], staged: [...staged], sums: reductions.map((each) => each.result) };
+}

@@ -1,0 +1,64 @@
+/**
+ * Sums of per-channel values over the threads of a workgroup in schedule `lanes`: per token over the
+ * channels of a group, and over time for the rows of threads that share a channel. Fixed order.
+ */
+import { add, binary, builtin, integer, less, literal, loadShared, multiply, variable, type KernelBuilder } from '../kernel/builder.ts';
+import { f32, type KernelExpression, type SharedArray, type Variable } from '../kernel/nodes.ts';
+import { withCoordinates, type Coordinates } from './access.ts';
+import type { LanesParameters } from './parameters.ts';
+import type { RegionPlan } from './region-plan.ts';
+import { storeValue, timeOfVisit, type YieldTarget } from './scan-request.ts';
+
+export type RowContext = {
+  readonly builder: KernelBuilder;
+  readonly plan: RegionPlan;
+  readonly parameters: LanesParameters;
+  readonly channelsPerGroup: number;
+};
+
+export type RowSums = {
+  readonly each: YieldTarget;
+  /** token × channel of the group */
+  readonly array: SharedArray;
+  readonly tile: { readonly base: KernelExpression; readonly count: KernelExpression };
+  readonly coordinates: Coordinates;
+};
+
+/** Stores, per token of the tile, the sum over this group's channels. */
+export function storeRowSums({ builder, plan, channelsPerGroup }: RowContext, { each, array, tile, coordinates }: RowSums): void {
+  builder.barrier();
+  builder.if(less(builtin('invocation'), tile.count), () => {
+    const sum = builder.var('row', literal(0));
+    builder.for('c', { start: integer(0), end: integer(channelsPerGroup) }, (channel) =>
+      builder.assign(sum, add(variable(sum), loadShared(array, add(multiply(builtin('invocation'), integer(channelsPerGroup)), channel)))));
+    const time = timeOfVisit(builder, plan, add(tile.base, builtin('invocation')));
+    storeValue(builder, each.target, withCoordinates(coordinates, [['time', time]]), variable(sum), null);
+  });
+}
+
+export type RowTotals = {
+  readonly each: YieldTarget;
+  /** this thread's sum over its tokens */
+  readonly total: Variable;
+  readonly coordinates: Coordinates;
+  /** null where every channel of the group exists */
+  readonly isValid: KernelExpression | null;
+};
+
+/** Adds up the rows that share a channel, and all channels where the yield sums them; stores the totals. */
+export function finishRowTotals({ builder, parameters, channelsPerGroup }: RowContext, { each, total, coordinates, isValid }: RowTotals): void {
+  const scratch = builder.shared('row_sums', f32, parameters.workgroupSize);
+  builder.storeShared(scratch, builtin('invocation'), variable(total));
+  builder.barrier();
+  const count = each.sumsChannels ? parameters.workgroupSize : parameters.lanes;
+  const stride = each.sumsChannels ? 1 : channelsPerGroup;
+  const isFirst = less(builtin('invocation'), integer(each.sumsChannels ? 1 : channelsPerGroup));
+  const isOwner = each.sumsChannels || isValid === null ? isFirst : binary('and', isFirst, isValid);
+  builder.if(isOwner, () => {
+    const sum = builder.var('sum', literal(0));
+    builder.for('row', { start: integer(0), end: integer(count) }, (row) =>
+      builder.assign(sum, add(variable(sum), loadShared(scratch, add(builtin('invocation'), multiply(row, integer(stride)))))));
+    storeValue(builder, each.target, coordinates, variable(sum), null);
+  });
+  builder.barrier();
+}
