@@ -5,6 +5,7 @@ import { runCheck, type CheckOptions } from './commands/check.ts';
 import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
+import { runRun, type RunOptions } from './commands/run.ts';
 import { runVerify, type VerifyOptions } from './commands/verify.ts';
 import { passNames, type Progress } from './compile-layer.ts';
 import { exitCodes, usesColor, type CommandEnvironment, type ExitCode } from './environment.ts';
@@ -35,6 +36,23 @@ function withCompiler(command: Command): Command {
     .option('--dump-after <pass>', `print the IR after a pass, or \`all\` (${passNames.join(', ')})`)
     .option('--dump-dir <folder>', 'write dumps there instead of the error stream')
     .option('--stop-after <pass>', 'run no further than this pass');
+}
+
+function withTensors(command: Command): Command {
+  return command
+    .option('--inputs <file>', 'safetensors with inputs, and parameters, states (`x`) and gradients (`d.y`, `d.x.final`) if you like')
+    .option('--params <file>', 'safetensors with parameters; those not given come from their initialisers')
+    .option('--initial <file>', 'safetensors with initial states, or what a run wrote; those not given are zero')
+    .option('--input <name=file.npy>', 'one tensor, as in `--inputs`; may be repeated', collect, [])
+    .option('--param <name=file.npy>', 'one parameter; may be repeated', collect, [])
+    .option('--state <name=file.npy>', 'one initial state; may be repeated', collect, [])
+    .requiredOption('--out <path>', 'a .safetensors file, or a folder for .npy files')
+    .option('--gradients', 'gradients too, from the `d.<output>` that are given')
+    .addOption(new Option('--batch <number>', 'sequences, where no tensor tells').argParser(positiveInteger))
+    .addOption(new Option('--length <number>', 'tokens, where no tensor tells').argParser(positiveInteger))
+    .addOption(new Option('--seed <number>', 'of the initialisers').argParser(positiveInteger).default(1))
+    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu']).default('wasm'))
+    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'));
 }
 
 function example(text: string): string {
@@ -69,6 +87,9 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--full', 'keep declared sizes; otherwise axes are cut to at most 12')
     .addHelpText('after', example('statefuse verify examples/s6.ssm --device wasm'))
     .action((file: string, options: VerifyOptions) => act('verify', options, () => runVerify(environment, file, options, run.progress)));
+  withTensors(withLayer(program.command('run').description('run a layer on tensors of files').argument('<file>', 'text; `-` is the standard input')))
+    .addHelpText('after', example('statefuse run examples/s4d.ssm --inputs in.safetensors --out out.safetensors --size D=64'))
+    .action((file: string, options: RunOptions) => act('run', options, () => runRun(environment, file, options, run.progress)));
   program.command('devices').description('list what can run layers on this machine')
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse devices --json'))

@@ -33,19 +33,19 @@ function codeOf(error: unknown): string {
   return String((error as { code?: unknown } | null)?.code ?? error);
 }
 
-function refuseFolders(folder: string, files: readonly OutputFile[]): void {
+function refuseFolders(folder: string, files: readonly OutputFile[], option: string): void {
   for (const { name } of files) {
     const found = lstatSync(join(folder, name), { throwIfNoEntry: false });
-    if (found?.isDirectory() === true) throw ssmError('SSM7001', `\`${name}\` is a folder`, 'choose another `--out-dir`');
+    if (found?.isDirectory() === true) throw ssmError('SSM7001', `\`${name}\` is a folder`, `choose another \`${option}\``);
   }
 }
 
-/** Writes all files or none; throws SSM7001. Links are replaced, not followed. */
-export function writeFiles(folder: string, shownFolder: string, files: readonly OutputFile[]): void {
+/** Writes all files or none; throws SSM7001, which names the option to change. Links are replaced, not followed. */
+export function writeFiles(folder: string, shownFolder: string, files: readonly OutputFile[], option: string = '--out-dir'): void {
   const temporary: { from: string; to: string }[] = [];
   try {
     mkdirSync(folder, { recursive: true });
-    refuseFolders(folder, files);
+    refuseFolders(folder, files, option);
     for (const { name, content } of files) {
       const from = join(folder, `.${name}.${process.pid}.partial`);
       temporary.push({ from, to: join(folder, name) });
@@ -55,6 +55,6 @@ export function writeFiles(folder: string, shownFolder: string, files: readonly 
   } catch (error) {
     for (const { from } of temporary) rmSync(from, { force: true });
     if (error instanceof SsmError) throw error;
-    throw ssmError('SSM7001', `cannot write into \`${shownFolder}\` (${codeOf(error)})`, 'choose another `--out-dir`');
+    throw ssmError('SSM7001', `cannot write into \`${shownFolder}\` (${codeOf(error)})`, `choose another \`${option}\``);
   }
 }
