@@ -162,6 +162,26 @@ describe('run', () => {
     expect(relativeError(numbers('b.safetensors', 'x.final'), numbers('whole.safetensors', 'x.final'))).toBeLessThan(2e-6);
   });
 
+  it('carries delays, and takes an index per sequence', async () => {
+    const text = `layer T(K = 3) {
+      input u, label: index(K) per sequence, table[K] per sequence
+      output y = delay(u, 2)
+      output z per sequence = gather[K](table, label)
+    }`;
+    const rest = { label: { dtype: 'I64', shape: [1], data: BigInt64Array.of(2n) }, table: f32([1, 3], (at) => at * 10) } as const;
+    save('first.safetensors', { u: f32([1, 3], (at) => at + 1), ...rest });
+    save('second.safetensors', { u: f32([1, 3], (at) => at + 4), ...rest });
+    expect(await run(['-', '--inputs', 'first.safetensors', '--out', 'a.safetensors'], text)).toMatchObject({ code: 0, error: '' });
+    expect(await run(['-', '--inputs', 'second.safetensors', '--initial', 'a.safetensors', '--out', 'b.safetensors'], text)).toMatchObject({ code: 0, error: '' });
+    expect(numbers('a.safetensors', 'y')).toEqual([0, 0, 1]);
+    expect(numbers('b.safetensors', 'y')).toEqual([2, 3, 4]);
+    expect(numbers('b.safetensors', 'z')).toEqual([20]);
+    save('first.safetensors', { u: ones([1, 3]), ...rest, label: { dtype: 'I64', shape: [1], data: BigInt64Array.of(3n) } });
+    const beyond = await run(['-', '--inputs', 'first.safetensors', '--out', 'c.safetensors'], text);
+    expect(beyond.code).toBe(1);
+    expect(beyond.error).toMatch(/SSM6004\]: `label` has 3 at 0/);
+  });
+
   it('draws other parameters from another seed', async () => {
     save('in.safetensors', { u: f32([1, 2, 3]) });
     for (const seed of ['1', '2']) await run([s4d, '--inputs', 'in.safetensors', '--out', `${seed}.safetensors`, '--seed', seed, ...small]);
