@@ -57,7 +57,13 @@ export async function acquireFrom(
   } catch (error) {
     throw ssmError('SSM6002', `the adapter gave no device: ${firstLine(String(error))}`);
   }
-  return deviceOver(device, 'owned', options, release);
+  // Dawn ends the process when its instance is collected under a living device: the device holds it
+  let instance: GPU | null = gpu;
+  return deviceOver(device, 'owned', options, () => {
+    if (instance === null) return;
+    instance = null;
+    release();
+  });
 }
 
 /** Opens a device on `navigator.gpu` or the like, destroyed at dispose. */

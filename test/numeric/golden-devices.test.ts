@@ -3,7 +3,8 @@
  * final states and all gradients in f32 within 1e-5 relative L2 of float64 that starts from the same
  * once-rounded f32 numbers (decisions 26; the float64 interpreter itself agrees with published code at
  * 1e-9 in golden-tensor-ir.test.ts). Against the unrounded golden numbers the bar is 3e-5: rounding
- * Δ and λ alone moves some gradients of slow modes by 1e-5.
+ * Δ and λ alone moves some gradients of slow modes by 1e-5. And every entry lies within the error bound
+ * that the independent oracle derives for the target's arithmetic (reliability 2.0).
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compileSpec } from '../../backends/compile.ts';
@@ -12,11 +13,15 @@ import { openWasm } from '../../runtime/wasm/index.ts';
 import { required } from '../../support/invariant.ts';
 import { interpretFunction, tensorKey, type Tensor } from '../../ir/tensor/interpret.ts';
 import type { TensorModule } from '../../ir/tensor/ops.ts';
+import { compare } from '../oracle/agreement.ts';
+import { gradient, type BoundedTensor, type GradientResult } from '../oracle/evaluate.ts';
 import type { OracleTensor } from '../oracle/node-tensor.ts';
+import { float32Rounding, wgslRounding } from '../oracle/rounding.ts';
+import { parameterGradientBars } from '../oracle/tolerances.ts';
 import { goldenCases, type GoldenData, type GoldenGradients } from '../oracle/golden.ts';
 import { argumentsOf, expectedGradients, interpreterArguments, relativeError, specOf, type CaseTensors } from '../support/compiled-case.ts';
 import { resultOf, runEntry, type EntryRun } from '../support/device-case.ts';
-import { packTensor, roundTensor } from '../support/oracle-requests.ts';
+import { goldenRequest, packTensor, roundTensor } from '../support/oracle-requests.ts';
 import type { Artifact, EntryPointName, ManifestTensor } from '../../backends/artifact.ts';
 import { fromDevice } from '../../runtime/webgpu/index.ts';
 import { openTestDevice } from '../support/webgpu.ts';
@@ -67,6 +72,30 @@ function check({ system, artifact, entry, run, reference }: Checked, role: Manif
   }
 }
 
+/** The oracle's numbers and error bounds for what a device of this target may compute from f32 numbers. */
+function oracleOf(target: Target, data: GoldenData, cotangents: { outputs: CaseTensors; final: CaseTensors }): GradientResult {
+  const rounded = (tensors: CaseTensors): CaseTensors => new Map([...tensors].map(([name, value]) => [name, roundTensor(value, 'f32')]));
+  const request = goldenRequest(data);
+  return gradient({
+    ...request, inputs: rounded(request.inputs), params: rounded(request.params), initial: rounded(request.initial),
+    rounding: target === 'wgsl' ? wgslRounding : float32Rounding,
+    cotangents: { outputs: rounded(cotangents.outputs), final: rounded(cotangents.final) },
+  });
+}
+
+/** Every entry within its derived bound; gradients, whose bounds are wide, also within their bar. */
+function checkBounds({ artifact, entry, run }: Pick<Checked, 'artifact' | 'entry' | 'run'>, role: ManifestTensor['role'], expected: ReadonlyMap<string, BoundedTensor>): void {
+  const present = artifact.manifest.entries.find((each) => each.name === entry)?.tensors ?? [];
+  for (const [name, bounded] of expected) {
+    if (!present.some((each) => each.role === role && each.subject === name)) continue; // flags have no gradient
+    const { numbers, axes } = resultOf(artifact, entry, run, role, name);
+    const options = role === 'gradient' ? { axes, relativeL2Bar: parameterGradientBars.f32 } : { axes };
+    const agreement = compare(Float64Array.from(numbers), bounded, options);
+    expect.soft(agreement.worstBoundUse, `${role} ${name}, derived bound`).toBeLessThanOrEqual(1);
+    expect.soft(agreement.vacuous, `${role} ${name}, a comparison that can fail`).toBe(null);
+  }
+}
+
 async function runCase(device: ExecutionDevice, target: Target, mode: 'recurrent' | 'scan', data: GoldenData): Promise<void> {
   const spec = specOf(data);
   const { artifact, module } = compileSpec(spec, { target, mode, checkpointInterval: 8, pieceLength: 16 });
@@ -78,10 +107,17 @@ async function runCase(device: ExecutionDevice, target: Target, mode: 'recurrent
   const forwardCheck: Checked = { system: data.name, artifact, entry: 'forward', run: forward, reference: reference('forward', absent) };
   check(forwardCheck, 'output', data.outputs);
   check(forwardCheck, 'final', data.final);
+  const oracle = oracleOf(target, data, { outputs: data.ofOutputs.cotangents, final: new Map() });
+  checkBounds(forwardCheck, 'output', oracle.outputs);
+  checkBounds(forwardCheck, 'final', oracle.final);
   const saved = await runEntry(layer, 'forwardSaved', sizes, absent);
   const gradients = async (entry: 'backward' | 'backwardFinal', given: ReadonlyMap<string, OracleTensor>, expected: GoldenGradients): Promise<void> => {
     const run = await runEntry(layer, entry, sizes, given, saved.saved);
     check({ system: data.name, artifact, entry, run, reference: reference(entry, given) }, 'gradient', expectedGradients(expected));
+    if (entry === 'backward') {
+      const { inputs, params, initial } = oracle.gradients;
+      checkBounds({ artifact, entry, run }, 'gradient', new Map([...inputs, ...params, ...initial]));
+    }
     run.dispose();
   };
   await gradients('backward', argumentsOf(spec, data, { outputs: data.ofOutputs.cotangents, final: null }), data.ofOutputs.gradients);

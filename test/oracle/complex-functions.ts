@@ -11,6 +11,11 @@ export type Complex = { readonly re: number; readonly im: number };
 export type ScalarFunction = {
   readonly value: (z: Complex) => Complex;
   readonly derivative: (z: Complex) => Complex;
+  /**
+   * Sizes of the terms whose sum the derivative is, where they cancel: each is rounded by its own size,
+   * so near a zero of the derivative the error does not shrink with it.
+   */
+  readonly slopeTerms?: (x: number) => number;
 };
 
 export const complexOf = (re: number, im: number = 0): Complex => ({ re, im });
@@ -147,9 +152,15 @@ export const scalarFunctions: ReadonlyMap<string, ScalarFunction> = new Map<stri
   ['sign', realFunction(Math.sign, () => 0)],
   ['sigmoid', realFunction(sigmoid, (x) => sigmoid(x) * sigmoid(-x))],
   ['softplus', realFunction(softplus, sigmoid)],
-  ['silu', realFunction((x) => x * sigmoid(x), (x) => sigmoid(x) * (1 + x * sigmoid(-x)))],
+  ['silu', {
+    ...realFunction((x) => x * sigmoid(x), (x) => sigmoid(x) * (1 + x * sigmoid(-x))),
+    slopeTerms: (x) => sigmoid(x) * (1 + Math.abs(x) * sigmoid(-x)),
+  }],
   ['relu', realFunction((x) => Math.max(x, 0), (x) => (x > 0 ? 1 : 0))],
-  ['gelu', realFunction((x) => x * normalDistribution(x), (x) => normalDistribution(x) + x * normalDensity(x))],
+  ['gelu', {
+    ...realFunction((x) => x * normalDistribution(x), (x) => normalDistribution(x) + x * normalDensity(x)),
+    slopeTerms: (x) => normalDistribution(x) + Math.abs(x) * normalDensity(x),
+  }],
   ['log_sigmoid', realFunction((x) => -softplus(-x), (x) => sigmoid(-x))],
   ['phi1', phi1],
 ]);

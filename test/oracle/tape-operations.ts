@@ -102,7 +102,8 @@ function applyScalar(tape: Tape, scalar: ScalarFunction, name: string, node: num
   const spread = derivativeSpread(scalar, z, operandBound, derivative);
   const own = tape.rounding.functionError(name, modulus(z), modulus(value));
   const carried = operandBound === 0 ? 0 : (modulus(derivative) + spread) * operandBound;
-  const partialBound = spread + tape.rounding.functionError(name, modulus(z), modulus(derivative));
+  const slopeSize = scalar.slopeTerms === undefined ? modulus(derivative) : scalar.slopeTerms(z.re);
+  const partialBound = spread + tape.rounding.functionError(name, modulus(z), slopeSize);
   return pushNode(tape, value, { isReal: isRealNode(tape, node), bound: carried + own }, [
     { parent: node, partial: derivative, partialBound },
   ]);
