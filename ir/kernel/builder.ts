@@ -6,7 +6,7 @@
 import { invariant } from '../../support/invariant.ts';
 import type { SizeExpression } from '../../support/size.ts';
 import {
-  bool, f32, i32, sameType, withWidth,
+  f32, i32, sameType, withWidth,
   type ArrayId, type BinaryOperator, type Buffer, type BufferId, type Builtin, type Kernel,
   type KernelExpression, type KernelStatement, type KernelType, type RegisterArray, type SharedArray,
   type SharedId, type StorageType, type UnaryOperator, type Uniform, type UniformId, type Variable,
@@ -155,8 +155,6 @@ export function horizontalAdd(operand: KernelExpression): KernelExpression {
   return operand.type.width === 1 ? operand : { kind: 'horizontal-add', operand, type: withWidth(operand.type, 1) };
 }
 
-/** True for the whole launch: a bool literal. */
-export const always: KernelExpression = { kind: 'literal', value: 1, type: bool };
 
 export type KernelHeader = {
   readonly name: string;

@@ -11,17 +11,17 @@
  */
 import { required } from '../../support/invariant.ts';
 import { isElementwise, type AffineScanOp, type TensorFunction, type TensorInstruction, type TensorModule, type TensorValue, type UnaryFunction, type ValueId } from '../tensor/ops.ts';
-import type { AxisTable, ValueIds } from '../tensor/builder.ts';
+import type { ValueIds } from '../tensor/builder.ts';
 import { definitionsOf, mapOperands, operandsOf, regionInputs } from '../tensor/walk.ts';
 import { eliminateDeadInFunction } from './eliminate-dead.ts';
 
 /** The module with producers and consumers inside the scans' regions. */
 export function fuseScans(module: TensorModule, ids: ValueIds): TensorModule {
-  return { ...module, functions: module.functions.map((each) => fuseFunction(each, module.axes, ids)) };
+  return { ...module, functions: module.functions.map((each) => fuseFunction(each, ids)) };
 }
 
 /** The same for one function. */
-export function fuseFunction(target: TensorFunction, _axes: AxisTable, ids: ValueIds): TensorFunction {
+export function fuseFunction(target: TensorFunction, ids: ValueIds): TensorFunction {
   const scans = target.instructions.flatMap((each) => (each.op.kind === 'affine-scan' ? [required(each.results[0], 'scan result').id] : []));
   let current = target;
   for (const scan of scans) {
@@ -77,11 +77,6 @@ class ScanFusion {
     const fused = this.#finish(old);
     const rest = this.#target.instructions.map((each) => (each === this.#instruction ? fused : each)).filter((each) => !this.#absorbed.has(each));
     return { ...this.#target, instructions: sortTopologically(rest) };
-  }
-
-  #typeOf(id: ValueId): readonly string[] {
-    const value = required(this.#definitions.get(id), `definition of %${id}`).results.find((each) => each.id === id);
-    return required(value, `value %${id}`).type.axes;
   }
 
   /** Later instructions that can run once per token beside the recurrence, in order. */

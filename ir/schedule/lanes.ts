@@ -24,7 +24,7 @@ import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
 import { finishRowTotals, storeRowSums, type RowContext } from './lanes-rows.ts';
 import { LanesSums } from './lanes-sums.ts';
 import type { LanesParameters } from './parameters.ts';
-import { hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
+import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';

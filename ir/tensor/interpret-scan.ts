@@ -7,7 +7,7 @@
 import { required } from '../../support/invariant.ts';
 import { reduceTensor, type Frame } from './interpret-operations.ts';
 import {
-  assembleParts, copyAlong, elementCount, imaginaryOf, partsOf, sliceTime, spread, stridesAlong, writeTime, zeros,
+  assembleParts, copyAlong, elementCount, imaginaryOf, partsOf, sliceTime, stridesAlong, writeTime, zeros,
   type Tensor,
 } from './interpret-tensor.ts';
 import {

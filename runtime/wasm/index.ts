@@ -2,7 +2,7 @@
 import type { Artifact, StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import type { DeviceTensor, ExecutionDevice, PreparedLayer, TensorData } from '../device.ts';
-import { bytesPerElement, checkData, isStorageName } from '../webgpu/storage.ts';
+import { bytesPerElement, checkData, isStorageName } from '../storage.ts';
 import { heapStart, workerLimit } from './control.ts';
 import { createPool, type KernelFunction, type Pool, type PoolModule, type WorkerHost } from './pool.ts';
 import { runEntry } from './run.ts';

@@ -1,9 +1,10 @@
 /** Checks a run request against the manifest: nothing wrong may reach a kernel's addresses. */
-import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
+import { checkSizes, directionOf, maximumElements } from '../entry.ts';
+import type { Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import type { RunRequest, TensorData } from '../device.ts';
-import { checkData } from '../webgpu/storage.ts';
+import { checkData } from '../storage.ts';
 import type { Session } from './session.ts';
 import { isWasmTensor, type WasmTensor } from './tensor.ts';
 
@@ -20,34 +21,6 @@ export type CheckedRequest = {
   readonly results: readonly SizedTensor[];
   readonly scratch: readonly SizedTensor[];
 };
-
-/** Largest element count that i32 indices reach. */
-const maximumElements = 2 ** 31 - 1;
-
-/** What the caller brings, gets back, or never sees. */
-function directionOf(tensor: ManifestTensor, entry: EntryPointName): 'given' | 'result' | 'scratch' {
-  switch (tensor.role) {
-    case 'output':
-    case 'final':
-    case 'gradient':
-      return 'result';
-    case 'saved':
-      return entry === 'forwardSaved' ? 'result' : 'given';
-    case 'scratch':
-      return 'scratch';
-    default:
-      return 'given';
-  }
-}
-
-function checkSizes(sizes: unknown): RunSizes {
-  const size = (name: 'batch' | 'length'): number => {
-    const value: unknown = (sizes as Readonly<Record<string, unknown>> | undefined | null)?.[name];
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-    throw ssmError('SSM6004', `\`sizes.${name}\` must be a non-negative integer, found ${String(value)}`);
-  };
-  return { batch: size('batch'), length: size('length') };
-}
 
 function sizedTensors(entry: ManifestEntry, sizes: RunSizes): readonly SizedTensor[] {
   return entry.tensors.map((tensor) => {

@@ -7,7 +7,7 @@ import { ssmError } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import type { RunRequest, RunResult } from '../device.ts';
-import { bytesPerElement } from '../webgpu/storage.ts';
+import { bytesPerElement } from '../storage.ts';
 import type { KernelFunction, PoolModule } from './pool.ts';
 import { checkRequest, type CheckedRequest, type SizedTensor } from './request.ts';
 import type { Session } from './session.ts';

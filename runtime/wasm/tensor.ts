@@ -2,7 +2,7 @@
 import type { StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import type { DeviceTensor, TensorData } from '../device.ts';
-import { bytesPerElement, checkData, viewOf } from '../webgpu/storage.ts';
+import { bytesPerElement, checkData, viewOf } from '../storage.ts';
 import type { Session } from './session.ts';
 
 /** A tensor of this back end; other code sees a DeviceTensor. */

@@ -5,7 +5,7 @@ import { evaluateSize } from '../../support/size.ts';
 import type { KernelPipeline } from './pipelines.ts';
 import type { CheckedRequest, SizedTensor } from './request.ts';
 import type { Session } from './session.ts';
-import { bytesPerElement } from './storage.ts';
+import { bytesPerElement } from '../storage.ts';
 import { createTensor, isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
 import { bufferUsage } from './usage.ts';
 

@@ -5,7 +5,7 @@
  */
 import type { ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { evaluateSize, type RunSizes, type SizeExpression } from '../../support/size.ts';
-import { bytesPerElement } from './storage.ts';
+import { bytesPerElement } from '../storage.ts';
 
 export type BatchWindow = { readonly first: number; readonly count: number };
 

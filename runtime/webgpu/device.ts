@@ -5,7 +5,7 @@ import type { DeviceInfo, DeviceTensor, ExecutionDevice, PreparedLayer, TensorDa
 import { createPipelineCache, type KernelPipeline, type PipelineCache } from './pipelines.ts';
 import { runEntry } from './run.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
-import { checkData, isStorageName } from './storage.ts';
+import { checkData, isStorageName } from '../storage.ts';
 import { createTensor } from './tensor.ts';
 
 /** What a caller may choose about a device. */

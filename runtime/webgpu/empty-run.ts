@@ -7,7 +7,7 @@ import type { ManifestTensor } from '../../backends/artifact.ts';
 import { required } from '../../support/invariant.ts';
 import type { CheckedRequest } from './request.ts';
 import type { Session } from './session.ts';
-import { uploadBytes } from './storage.ts';
+import { uploadBytes } from '../storage.ts';
 import { isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
 
 /** The given tensor whose values the result takes over, or null for zeros. */

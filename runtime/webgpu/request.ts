@@ -2,7 +2,8 @@
  * Checks a run request against the manifest before anything reaches the device: native WebGPU
  * addons abort the process on bad arguments, and out-of-bounds accesses are silent.
  */
-import type { EntryPointName, Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
+import { checkSizes, directionOf, maximumElements } from '../entry.ts';
+import type { Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import { required } from '../../support/invariant.ts';
@@ -10,7 +11,7 @@ import type { DeviceTensor, RunRequest, TensorData } from '../device.ts';
 import { planBatchWindows, type BatchWindow } from './batch-windows.ts';
 import { bytesForPeople } from './format.ts';
 import type { Session } from './session.ts';
-import { bytesPerElement, checkData } from './storage.ts';
+import { bytesPerElement, checkData } from '../storage.ts';
 import { isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
 
 /** A tensor with its size in this run. */
@@ -30,35 +31,6 @@ export type CheckedRequest = {
   readonly results: readonly SizedTensor[];
   readonly scratch: readonly SizedTensor[];
 };
-
-/** Largest element count that i32 indices reach. */
-const maximumElements = 2 ** 31 - 1;
-
-/** What the caller brings, gets back, or never sees. */
-export function directionOf(tensor: ManifestTensor, entry: EntryPointName): 'given' | 'result' | 'scratch' {
-  switch (tensor.role) {
-    case 'output':
-    case 'final':
-    case 'gradient':
-      return 'result';
-    case 'saved':
-      return entry === 'forwardSaved' ? 'result' : 'given';
-    case 'scratch':
-      return 'scratch';
-    default:
-      return 'given';
-  }
-}
-
-function checkSizes(sizes: RunSizes): RunSizes {
-  for (const name of ['batch', 'length'] as const) {
-    const value: unknown = (sizes as Readonly<Record<string, unknown>> | undefined)?.[name];
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-      throw ssmError('SSM6004', `\`sizes.${name}\` must be a non-negative integer, found ${String(value)}`);
-    }
-  }
-  return { batch: sizes.batch, length: sizes.length };
-}
 
 /** Elements of a tensor in this run; throws SSM5002 when they are too many for an index. */
 function checkedLength(name: string, length: number): number {

@@ -11,7 +11,7 @@ import { fillEmptyRun } from './empty-run.ts';
 import { createUniformBlock, planLaunches, type Launch } from './launches.ts';
 import { checkRequest, type CheckedRequest } from './request.ts';
 import { firstLine, type Session } from './session.ts';
-import { uploadBytes } from './storage.ts';
+import { uploadBytes } from '../storage.ts';
 import { isWebGpuTensor } from './tensor.ts';
 import { startTimer } from './timing.ts';
 import { bufferUsage } from './usage.ts';

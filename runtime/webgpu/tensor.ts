@@ -3,7 +3,7 @@ import type { StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import type { DeviceTensor, TensorData } from '../device.ts';
 import type { Session } from './session.ts';
-import { bytesPerElement, checkData, uploadBytes, viewOf } from './storage.ts';
+import { bytesPerElement, checkData, uploadBytes, viewOf } from '../storage.ts';
 import { bufferUsage, mapModeRead } from './usage.ts';
 
 /** A tensor of this back end; other code sees a DeviceTensor. */

@@ -70,7 +70,6 @@ const numbers: Readonly<Record<StorageType, readonly [(at: number) => number, (a
 
 const cases: Case[] = [];
 const widths: readonly VectorWidth[] = [1, 2, 4];
-const storageOf = (element: ElementType): StorageType => (element === 'bool' ? 'i32' : element);
 
 function addBinary(element: 'f32' | 'f64' | 'i32' | 'u32', operators: readonly BinaryOperator[]): void {
   const isComparison = (operator: BinaryOperator): boolean =>

@@ -1,7 +1,7 @@
 /** Well-formed kernels pass; each rule has a kernel that breaks it and nothing else. */
 import { describe, expect, it } from 'vitest';
 import { add, builtin, element, integer, KernelBuilder, less, literal, load, loadShared, shuffleXor, uniform, variable, type KernelHeader } from '../../../ir/kernel/builder.ts';
-import { bool, f32, i32, type ArrayId, type Kernel, type KernelExpression, type KernelStatement, type UniformId, type VariableId } from '../../../ir/kernel/nodes.ts';
+import { bool, f32, i32, type ArrayId, type Kernel, type KernelExpression, type UniformId, type VariableId } from '../../../ir/kernel/nodes.ts';
 import { assertKernel, verifyKernel } from '../../../ir/kernel/verify.ts';
 import { samples } from './sample-kernels.ts';
 

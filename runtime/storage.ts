@@ -1,7 +1,7 @@
 /** Storage types of tensors as bytes and typed arrays, and the checks of numbers that callers bring. */
-import type { StorageName } from '../../backends/artifact.ts';
-import { ssmError } from '../../support/diagnostic.ts';
-import type { TensorData } from '../device.ts';
+import type { StorageName } from '../backends/artifact.ts';
+import { ssmError } from '../support/diagnostic.ts';
+import type { TensorData } from './device.ts';
 
 type DataConstructor = {
   readonly name: string;
