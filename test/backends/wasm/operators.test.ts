@@ -24,7 +24,6 @@ import {
   u32,
   withWidth,
   type BinaryOperator,
-  type ElementType,
   type KernelExpression,
   type StorageType,
   type UnaryOperator,
