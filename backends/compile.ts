@@ -10,7 +10,7 @@ import type { Plan, TensorRole } from '../ir/plan.ts';
 import { runTensorPipeline } from '../ir/pipeline.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
-import { selectSchedule, type ModeRequest } from '../ir/schedule/select-schedule.ts';
+import { selectSchedule, type ModeRequest, type ScheduleDecision } from '../ir/schedule/select-schedule.ts';
 import type { TensorFunction, TensorModule } from '../ir/tensor/ops.ts';
 import { contentHash } from '../support/hash.ts';
 import { required } from '../support/invariant.ts';
@@ -38,6 +38,8 @@ export type CompileOptions = {
   readonly machine?: Machine;
   /** overrides the choice for every scan (a tuner, a test) */
   readonly schedule?: (plan: RegionPlan) => ScanSchedule;
+  /** may replace what the rule chose, with a reason for the manifest (measured schedules) */
+  readonly decide?: (plan: RegionPlan, rule: ScheduleDecision) => ScheduleDecision;
   readonly wgsl?: WgslTarget;
   readonly onPass?: (name: string, module: TensorModule) => void;
 };
@@ -53,9 +55,10 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   const { module, ids } = runTensorPipeline(spec, { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval }, options.onPass);
   const decisions: Decision[] = [];
   const request: ModeRequest = options.mode ?? 'auto';
-  const choose = (plan: RegionPlan): ReturnType<typeof selectSchedule> => {
+  const choose = (plan: RegionPlan): ScheduleDecision => {
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
-    return selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
+    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
+    return options.decide?.(plan, rule) ?? rule;
   };
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
   const streams = new Set(spec.inputs.map((each) => each.name));
