@@ -9,11 +9,11 @@
  */
 import { required } from '../../support/invariant.ts';
 import type { BinaryOperator, StorageType, UnaryOperator } from '../../ir/kernel/nodes.ts';
-import { storageNames } from './types.ts';
+import { storageHeaders, storageNames } from './types.ts';
 
 /** Name of a fragment: a helper of its own, an operator on vectors, or access to one storage type. */
 export type FragmentName =
-  | 'exp2' | 'vector' | 'splat' | 'select' | 'convert' | 'shuffle' | 'bitcast' | 'horizontal-add'
+  | 'exp2' | 'vector' | 'splat' | 'select' | 'convert' | 'shuffle' | 'bitcast' | 'horizontal-add' | 'shared neighbours'
   | `unary ${UnaryOperator}` | `binary ${BinaryOperator}`
   /** vector access to elements at an aligned index, and at any index */
   | `${'load' | 'store' | 'gather' | 'scatter'} ${StorageType}`;
@@ -213,6 +213,11 @@ ${device} void sf_store(${storageNames[storage]}* to, sf_vector<${accessOf[stora
 }`;
 }
 
+const sharedNeighbours = `template <int width, typename Element>
+${device} ${vector} sf_neighbours(const Element* first) {
+  return *reinterpret_cast<const ${vector}*>(first);
+}`;
+
 const storages = Object.keys(accessOf) as readonly StorageType[];
 
 /** All fragments; a later one may use earlier ones. */
@@ -225,6 +230,7 @@ const fragments: ReadonlyMap<FragmentName, string> = new Map<FragmentName, strin
   ['bitcast', bitcast],
   ['shuffle', shuffle],
   ['horizontal-add', horizontalAdd],
+  ['shared neighbours', sharedNeighbours],
   ...Object.entries(unaryVectors).map(([name, text]): [FragmentName, string] => [`unary ${name as UnaryOperator}`, text]),
   ...Object.entries(binaryVectors).map(([name, text]): [FragmentName, string] => [`binary ${name as BinaryOperator}`, text]),
   ...storages.map((each): [FragmentName, string] => [`load ${each}`, loadOf(each)]),
@@ -244,6 +250,47 @@ function neededBy(name: FragmentName): readonly FragmentName[] {
 function guarded(name: FragmentName): string {
   const macro = `STATEFUSE_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`;
   return `#ifndef ${macro}\n#define ${macro}\n${required(fragments.get(name), `fragment ${name}`)}\n#endif\n`;
+}
+
+/**
+ * 16-bit storage where NVRTC compiles, which knows no header of the toolkit: the toolkit's names for the
+ * type and its two conversions, rounding to nearest even (cvt to bf16 needs compute capability 8.0).
+ */
+const halfFormats: Readonly<Record<'f16' | 'bf16', string>> = {
+  f16: `struct alignas(2) __half {
+  unsigned short bits;
+};
+${device} float __half2float(__half value) {
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+}
+${device} __half __float2half_rn(float value) {
+  __half result;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+}`,
+  bf16: `struct alignas(2) __nv_bfloat16 {
+  unsigned short bits;
+};
+${device} float __bfloat162float(__nv_bfloat16 value) {
+  return __uint_as_float(static_cast<unsigned int>(value.bits) << 16);
+}
+${device} __nv_bfloat16 __float2bfloat16_rn(float value) {
+  __nv_bfloat16 result;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+}`,
+};
+
+/** What the storage types of a kernel need before its first line: nvcc has headers, NVRTC gets the text. */
+export function storageText(storages: Iterable<StorageType>): string {
+  const all = new Set(storages);
+  return (['f16', 'bf16'] as const).filter((each) => all.has(each)).map((each) => {
+    const macro = `STATEFUSE_STORAGE_${each.toUpperCase()}`;
+    const own = `#if defined(__CUDACC_RTC__) && !defined(${macro})\n#define ${macro}\n${halfFormats[each]}\n#endif`;
+    return `#ifndef __CUDACC_RTC__\n${storageHeaders([each]).join('\n')}\n#endif\n${own}`;
+  }).join('\n\n');
 }
 
 /** The text of these fragments and of all that they need, in a fixed order. */

@@ -1,7 +1,7 @@
 /**
  * Kernel IR as CUDA C++: one self-contained text per kernel. A dull fold: what to print was decided by
- * the passes before. The text compiles with nvcc and NVRTC (C++17) and needs no header but
- * cuda_fp16.h or cuda_bf16.h, and these only where a tensor is stored so.
+ * the passes before. The text compiles with nvcc and NVRTC (C++17); NVRTC needs no header for it, nvcc
+ * cuda_fp16.h or cuda_bf16.h where a tensor is stored so.
  */
 import { concat, group, hardLine, indent, join, line, renderDoc, softLine, text, type Doc } from '../../support/doc.ts';
 import { commentText, createNamer, type Namer } from '../../support/namer.ts';
@@ -10,10 +10,10 @@ import type { Buffer, Kernel, KernelType, SharedArray } from '../../ir/kernel/no
 import { sharedBytesOf } from '../manifest.ts';
 import { nameKernelParts, type KernelNames } from '../print/names.ts';
 import { printStatements } from '../print/statement.ts';
-import { preludeText, type FragmentName } from './prelude.ts';
+import { preludeText, storageText, type FragmentName } from './prelude.ts';
 import { cudaSpelling } from './spelling.ts';
 import { dynamicSharedBytes, hopper } from './target.ts';
-import { storageHeaders, storageNames, typeName } from './types.ts';
+import { storageNames, typeName } from './types.ts';
 
 /** Macros of math.h and of CUDA's headers that look like a stem and a number. */
 const macros: RegExp = /^(M_PI_2|M_PI_4|M_SQRT1_2|NV_.*)$/;
@@ -92,6 +92,6 @@ export function printCudaKernel(kernel: Kernel): string {
   const body = printStatements(kernel.body, spelling);
   const lines = [...sharedDocs(kernel, names), body].flatMap((each) => [hardLine, each]);
   const functionText = renderDoc(concat(signatureDoc(kernel, names), ' {', indent(concat(...lines)), hardLine, '}'));
-  const includes = storageHeaders(kernel.buffers.map((each) => each.storage)).join('\n');
+  const includes = storageText(kernel.buffers.map((each) => each.storage));
   return `${[headerComment(kernel), includes, preludeText(fragments), functionText].filter((each) => each !== '').join('\n\n')}\n`;
 }
