@@ -12,6 +12,8 @@ export type CommandEnvironment = {
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** relative paths start here */
   readonly directory: string;
+  /** ends commands that would go on until interrupted */
+  readonly signal?: AbortSignal;
   readonly isTerminal: { readonly output: boolean; readonly error: boolean };
 };
 

@@ -13,6 +13,11 @@ export function writeDocument(environment: CommandEnvironment, command: string, 
   environment.writeOutput(`${JSON.stringify({ schema: `statefuse-${command}`, version: 1, ...content }, null, 2)}\n`);
 }
 
+/** The same document on one line, for commands that write several. */
+export function writeLine(environment: CommandEnvironment, command: string, content: Readonly<Record<string, unknown>>): void {
+  environment.writeOutput(`${JSON.stringify({ schema: `statefuse-${command}`, version: 1, ...content })}\n`);
+}
+
 /** Diagnostics as people read them. */
 export function writeDiagnostics(environment: CommandEnvironment, diagnostics: readonly Diagnostic[]): void {
   if (diagnostics.length === 0) return;

@@ -5,6 +5,7 @@ import { runCheck, type CheckOptions } from './commands/check.ts';
 import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
+import { runFormat, type FormatOptions } from './commands/format.ts';
 import { runRun, type RunOptions } from './commands/run.ts';
 import { runVerify, type VerifyOptions } from './commands/verify.ts';
 import { passNames, type Progress } from './compile-layer.ts';
@@ -68,8 +69,14 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     return action().then((code) => void (run.code = code));
   };
   withLayer(program.command('check').description('check layers and report every mistake').argument('<file...>', 'texts; `-` is the standard input'))
+    .option('--watch', 'check again after each change, until interrupted')
     .addHelpText('after', example('statefuse check examples/*.ssm'))
     .action((files: string[], options: CheckOptions) => act('check', options, () => runCheck(environment, files, options)));
+  program.command('format').description('give texts their one layout, in place').argument('<file...>', 'texts; `-` takes the standard input to the output')
+    .option('--check', 'write nothing; name the texts that would change and end with 1')
+    .option('--json', 'one JSON document on the output')
+    .addHelpText('after', example('statefuse format examples/*.ssm --check'))
+    .action((files: string[], options: FormatOptions) => act('format', options, () => runFormat(environment, files, options)));
   withCompiler(withLayer(program.command('compile').description('write kernels and their manifest').argument('<file>', 'text; `-` is the standard input')))
     .option('--out-dir <folder>', 'where the files go')
     .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))

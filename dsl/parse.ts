@@ -25,6 +25,11 @@ export type ParseOutcome = { readonly tree: SourceTree; readonly diagnostics: re
 
 const lexer = new Lexer([...allTokens], { positionTracking: 'onlyOffset', ensureOptimizations: false });
 
+/** The tokens of a text, without comments; what the language has no characters for is left out. */
+export function tokensOf(text: string): readonly IToken[] {
+  return lexer.tokenize(text).tokens;
+}
+
 /** Reads one `.ssm` text. Never throws; linear in the text. */
 export function parse(file: SourceFile): ParseOutcome {
   if (file.text.length > textLimit) {

@@ -1,7 +1,7 @@
 /**
  * Pretty-printing documents: what the text printers build instead of strings, so that long
  * expressions are broken at a line width by one rule. A small algebra after Wadler, "A prettier
- * printer": text, line, indent, concat, group.
+ * printer": text, line, indent, concat, group; and lines that comments end.
  */
 import { assertNever } from './invariant.ts';
 
@@ -11,6 +11,8 @@ export type Doc =
   | { readonly kind: 'line'; readonly flat: ' ' | '' }
   /** always a line break */
   | { readonly kind: 'hard-line' }
+  /** ends the line unless nothing stands on it yet; what follows begins at its own indentation, without a space */
+  | { readonly kind: 'fresh-line' }
   | { readonly kind: 'indent'; readonly body: Doc }
   | { readonly kind: 'concat'; readonly parts: readonly Doc[] }
   /** its lines break together or not at all */
@@ -29,6 +31,9 @@ export const softLine: Doc = { kind: 'line', flat: '' };
 
 /** Always a line break. */
 export const hardLine: Doc = { kind: 'hard-line' };
+
+/** A line break where the line has text: after comments, and between statements. Its group is always broken. */
+export const freshLine: Doc = { kind: 'fresh-line' };
 
 /** Line breaks inside `body` are followed by one more level of indentation. */
 export function indent(body: Doc): Doc {
@@ -66,6 +71,8 @@ function fits(first: Doc, room: number): boolean {
         break;
       case 'hard-line':
         return true;
+      case 'fresh-line':
+        return false;
       case 'indent':
       case 'group':
         stack.push(doc.body);
@@ -88,34 +95,46 @@ function fits(first: Doc, room: number): boolean {
 export function renderDoc(doc: Doc, width = 100, indentation = '  '): string {
   const output: string[] = [];
   let column = 0;
+  let hasText = false;
+  /** a fresh line was asked for and nothing has been written since */
+  let isPending = false;
   const stack: Work[] = [{ depth: 0, mode: 'broken', doc }];
   const breakLine = (depth: number): void => {
     output.push('\n', indentation.repeat(depth));
     column = depth * indentation.length;
+    hasText = false;
+    isPending = false;
+  };
+  const write = (text: string): void => {
+    output.push(text);
+    column += text.length;
+    hasText ||= text !== '';
   };
   for (let work = stack.pop(); work !== undefined; work = stack.pop()) {
     const { depth, mode, doc: current } = work;
     switch (current.kind) {
       case 'text':
-        output.push(current.text);
-        column += current.text.length;
+        if (isPending && (current.text === ' ' || current.text === '')) break;
+        if (isPending) breakLine(depth);
+        write(current.text);
         break;
       case 'line':
-        if (mode === 'broken') {
-          breakLine(depth);
-        } else {
-          output.push(current.flat);
-          column += current.flat.length;
-        }
+        if (isPending) break;
+        if (mode === 'broken') breakLine(depth);
+        else write(current.flat);
         break;
       case 'hard-line':
         breakLine(depth);
+        break;
+      case 'fresh-line':
+        isPending ||= hasText;
         break;
       case 'indent':
         stack.push({ depth: depth + 1, mode, doc: current.body });
         break;
       case 'group': {
-        const flat = mode === 'flat' || fits(current.body, width - 1 - column);
+        const start = isPending ? depth * indentation.length : column;
+        const flat = mode === 'flat' || fits(current.body, width - 1 - start);
         stack.push({ depth, mode: flat ? 'flat' : 'broken', doc: current.body });
         break;
       }
@@ -129,5 +148,5 @@ export function renderDoc(doc: Doc, width = 100, indentation = '  '): string {
         return assertNever(current, 'renderDoc');
     }
   }
-  return output.join('').replace(/[ ]+$/gm, '');
+  return output.join('').replace(/[ ]+(?=\n|$)/g, '');
 }

@@ -14,7 +14,7 @@ describe('statefuse', () => {
     expect((await runCommand(['check', '-', '--size', 'D'], { input: sound })).code).toBe(2);
   });
 
-  it.each(['check', 'compile', 'explain', 'verify', 'devices'])('has help with an example for %s', async (command) => {
+  it.each(['check', 'format', 'compile', 'explain', 'verify', 'devices'])('has help with an example for %s', async (command) => {
     const { code, output } = await runCommand([command, '--help']);
     expect(code).toBe(0);
     expect(output).toContain(`Example:\n  statefuse ${command}`);
