@@ -10,10 +10,12 @@ import { parseArgs } from 'node:util';
 import type { TargetName } from '../backends/artifact.ts';
 import { compileSpec } from '../backends/compile.ts';
 import { openWasm } from '../runtime/wasm/index.ts';
-import { measureFloors, type Floors } from './floors.ts';
+import { measureFloors, type Floors } from '../cli/measure/device-floors.ts';
+import { bytesOfEntry, makeArguments, makeRunner } from '../cli/measure/entry-runner.ts';
+import { summarize, type Summary } from '../cli/measure/statistics.ts';
+import { required } from '../support/invariant.ts';
 import { compilePeer, type Peer } from './peer.ts';
-import { summarize, type Summary } from './statistics.ts';
-import { loadWorkload, makeRunner, measuredEntries, workloads, type MeasuredEntry, type Workload } from './workloads.ts';
+import { loadWorkload, measuredEntries, statesPerToken, workloads, type MeasuredEntry, type Workload } from './workloads.ts';
 
 type Row = {
   readonly workload: string;
@@ -38,13 +40,18 @@ async function measureWorkload(workload: Workload, peer: Peer | null, floors: Fl
   const spec = loadWorkload(root, workload);
   const device = await openWasm({ workers: 0 });
   const layer = await device.prepare(compileSpec(spec, { target: 'wasm' }).artifact);
-  const runner = await makeRunner(layer, spec, workload);
+  const sizes = { batch: workload.batch, length: workload.length };
+  const { entries } = layer.artifact.manifest;
+  const given = makeArguments({ device, spec, sizes, seed: 1, entries });
+  const runner = makeRunner({ layer, sizes, arguments: given });
+  const elements = statesPerToken(spec) * workload.batch * workload.length;
+  const time = async (entry: MeasuredEntry): Promise<number> => (await runner.run(entry)).milliseconds;
   const own = new Map<MeasuredEntry, number[]>(measuredEntries.map((entry) => [entry, []]));
   const others = new Map<MeasuredEntry, number[]>(measuredEntries.map((entry) => [entry, []]));
   const shape = { batch: workload.batch, length: workload.length, channels: workload.sizes['D'] ?? 1, states: workload.sizes['N'] ?? 1 };
   for (let round = -1; round < rounds; round++) {
     for (const entry of measuredEntries) {
-      const times = [await runner.run(entry), await runner.run(entry), await runner.run(entry)];
+      const times = [await time(entry), await time(entry), await time(entry)];
       if (round >= 0) own.get(entry)?.push(...times);
     }
     const given = peer === null || !workload.hasPeer || round < 0 ? null : peer.run(shape);
@@ -52,20 +59,21 @@ async function measureWorkload(workload: Workload, peer: Peer | null, floors: Fl
   }
   const rows = measuredEntries.map((entry): Row => {
     const milliseconds = summarize(own.get(entry) ?? []);
-    const nanoseconds = (milliseconds.median * 1e6) / runner.elements;
-    const bytes = runner.bytesOf(entry);
-    const floor = { exponentials: workload.exponentials[entry] * floors.exponential, bytes: (bytes * floors.byte) / runner.elements };
+    const nanoseconds = (milliseconds.median * 1e6) / elements;
+    const bytes = bytesOfEntry(required(entries.find((each) => each.name === entry), entry), sizes);
+    const floor = { exponentials: workload.exponentials[entry] * floors.exponential, bytes: (bytes * floors.byte) / elements };
     const theirs = summarize(others.get(entry) ?? []);
     return {
       workload: workload.name, entry, shape: `batch ${workload.batch}, length ${workload.length}, ${Object.entries(workload.sizes).map(([name, size]) => `${name} ${size}`).join(', ')}`,
       milliseconds, nanoseconds, gigabytesPerSecond: bytes / (milliseconds.median * 1e6), floor,
       percentOfFloor: (100 * Math.max(floor.exponentials, floor.bytes)) / nanoseconds,
       peer: theirs.count === 0 ? null : {
-        nanoseconds: theirs, ratio: theirs.median / nanoseconds, ratioOfLeast: (theirs.least * runner.elements) / (milliseconds.least * 1e6),
+        nanoseconds: theirs, ratio: theirs.median / nanoseconds, ratioOfLeast: (theirs.least * elements) / (milliseconds.least * 1e6),
       },
     };
   });
-  runner.dispose();
+  runner[Symbol.dispose]();
+  given[Symbol.dispose]();
   layer[Symbol.dispose]();
   await device[Symbol.asyncDispose]();
   return rows;
@@ -101,7 +109,9 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { json: { type: 'string' }, rounds: { type: 'string', default: '5' } } });
   const rounds = Math.max(1, Math.trunc(Number(values.rounds)) || 5);
   const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
-  const floors = await measureFloors();
+  const device = await openWasm({ workers: 0 });
+  const floors = await measureFloors(device);
+  await device[Symbol.asyncDispose]();
   const compiled = compilePeer(`${root}bench/native/selective-scan.c`);
   const peer = 'absent' in compiled ? null : compiled;
   const peerText = 'absent' in compiled ? compiled.absent : compiled.name;
