@@ -9,6 +9,7 @@ import type { LayerSpec } from '../dsl/spec.ts';
 import { differentiate } from './autodiff/differentiate.ts';
 import { eliminateDead } from './passes/eliminate-dead.ts';
 import { formContractions } from './passes/form-contractions.ts';
+import { formConvolutions, type ConvolutionChoice } from './passes/form-convolutions.ts';
 import { fuseScans } from './passes/fuse-scan.ts';
 import { lowerComplex } from './passes/lower-complex.ts';
 import { lowerSpec } from './passes/lower-spec.ts';
@@ -18,6 +19,8 @@ export type TensorPassOptions = {
   /** subjects whose gradients are wanted; null: all */
   readonly withRespectTo: ReadonlySet<string> | null;
   readonly checkpointInterval: number;
+  /** which recurrences become convolutions; absent: none */
+  readonly convolutions?: ConvolutionChoice;
 };
 
 export type TensorPass = {
@@ -29,6 +32,8 @@ export type TensorPass = {
 export const tensorPasses: readonly TensorPass[] = [
   // before differentiation, so that complex gradients are right by construction
   { name: 'lower-complex', description: 'complex values become pairs of reals', run: (module, ids) => lowerComplex(module, ids) },
+  // before fusion hides the read-outs in regions, and before differentiation (decisions 23)
+  { name: 'form-convolutions', description: 'time-invariant scans become convolutions, where mode conv is asked for', run: convolve },
   { name: 'fuse-scan', description: 'producers and consumers move into the scans', run: (module, ids) => fuseScans(module, ids) },
   // before differentiation: (dt·u)·B has one cotangent sum per channel where dt·(B·u) has two
   { name: 'regroup-forward', description: 'small factors meet first', run: (module, ids) => reassociateProducts(module, ids) },
@@ -39,6 +44,10 @@ export const tensorPasses: readonly TensorPass[] = [
   { name: 'reassociate-products', description: 'small factors meet first', run: (module, ids) => reassociateProducts(module, ids) },
   { name: 'eliminate-dead', description: 'unused instructions go', run: (module) => eliminateDead(module) },
 ];
+
+function convolve(module: TensorModule, ids: ValueIds, { convolutions }: TensorPassOptions): TensorModule {
+  return convolutions === undefined ? module : formConvolutions(module, ids, convolutions);
+}
 
 function addGradients(module: TensorModule, ids: ValueIds, options: TensorPassOptions): TensorModule {
   const [forward] = module.functions;

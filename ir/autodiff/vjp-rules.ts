@@ -5,7 +5,9 @@
  * summed) or fewer axes (they are broadcast) than the operand.
  */
 import { required } from '../../support/invariant.ts';
+import { pullBackConvolution } from './convolution-rules.ts';
 import type { TensorBuilder } from '../tensor/builder.ts';
+import { isConvolutionOp } from '../tensor/ops.ts';
 import type { AffineScanOp, BinaryFunction, TensorInstruction, TensorOp, TensorType, UnaryFunction, ValueId } from '../tensor/ops.ts';
 
 export type VjpContext = {
@@ -29,6 +31,7 @@ export function pullBack(
   const { builder } = context;
   const first = cotangents[0] ?? null;
   if (op.kind === 'analytic') return pullBackAnalytic(context, op, instruction, cotangents);
+  if (isConvolutionOp(op)) return pullBackConvolution(context, op, cotangents);
   if (first === null) return [];
   const result = required(instruction.results[0], 'result').id;
   switch (op.kind) {

@@ -145,6 +145,12 @@ class ComplexLowering {
         return this.#each(op.values, (id) => builder.scatterAdd(id, op.axis, this.#real(op.index), op.over));
       case 'contract':
         return whole(builder.contract(this.#real(op.left), this.#real(op.right), op.over));
+      case 'impulse-response':
+      case 'power-moment':
+      case 'power':
+      case 'convolve':
+      case 'correlate':
+        throw new Error('convolutions are formed after lower-complex');
       default:
         return op satisfies never;
     }

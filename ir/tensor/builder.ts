@@ -4,9 +4,10 @@
  * is folded on the way, because every layer text has plenty of it.
  */
 import { invariant, required } from '../../support/invariant.ts';
+import { typesOfConvolution } from './convolution.ts';
 import {
   checkpointAxis, checkpointIntervalOf,
-  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type DelayTail, type Slide, type TensorDtype, type TensorInstruction,
+  type AffineScanOp, type ArgumentRole, type BinaryFunction, type ComplexPart, type ConvolutionOp, type DelayTail, type Slide, type TensorDtype, type TensorInstruction,
   type TensorOp, type TensorType, type TensorValue, type UnaryFunction, type ValueId,
 } from './ops.ts';
 
@@ -288,6 +289,16 @@ export class TensorBuilder {
     const union = unionAxes(this.axes, type.axes, this.typeOf(index).axes);
     const axes = unionAxes(this.axes, union.filter((each) => !over.includes(each)), [axis]);
     return this.#emit({ kind: 'scatter-add', values, axis, index, over }, 'scattered', { dtype: type.dtype, axes });
+  }
+
+  /** Appends an operation of convolutions; one id per result. */
+  convolution(op: ConvolutionOp, name: string): readonly ValueId[] {
+    const types = typesOfConvolution(op, { union: (...lists) => unionAxes(this.axes, ...lists), typeOf: (id) => this.typeOf(id) });
+    invariant(typeof types !== 'string', `${op.kind}: ${String(types)}`);
+    const part = (at: number): string => (types.length === 1 ? name : `${name}_${at === 0 ? 're' : 'im'}`);
+    const results = types.map((type, at): TensorValue => ({ id: this.ids.mint(), name: part(at), type }));
+    this.append({ op, results });
+    return results.map((value) => value.id);
   }
 
   /** Appends a scan and returns its results: yields, final parts, checkpoint parts. */

@@ -3,6 +3,7 @@
  * operation is one walk over the space that its doc comment in ops.ts names.
  */
 import { invariant, required } from '../../support/invariant.ts';
+import { evaluateConvolution } from './interpret-convolution.ts';
 import {
   analyticFunction, binaryFunctions, complexBinaryFunction, complexUnaryFunction, unaryFunctions, type Complex,
 } from './interpret-functions.ts';
@@ -285,6 +286,12 @@ export function evaluateOperation(
       return [evaluateGather(op, type, read, frame)];
     case 'scatter-add':
       return [evaluateScatterAdd(op, type, read, frame)];
+    case 'impulse-response':
+    case 'power-moment':
+    case 'power':
+    case 'convolve':
+    case 'correlate':
+      return evaluateConvolution(op, results, read, sizeOf);
     default:
       return op satisfies never;
   }

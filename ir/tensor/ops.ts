@@ -105,7 +105,59 @@ export type TensorOp =
   | { readonly kind: 'gather'; readonly table: ValueId; readonly axis: string; readonly index: ValueId }
   /** adjoint of gather: Σ of values into row `index` along `axis`, summed over `over`; deterministic */
   | { readonly kind: 'scatter-add'; readonly values: ValueId; readonly axis: string; readonly index: ValueId; readonly over: readonly string[] }
+  | ConvolutionOp
   | AffineScanOp;
+
+/**
+ * What a time-invariant recurrence h ← a ⊙ h + b becomes when it is evaluated as a convolution. The
+ * five operations are closed under differentiation: the adjoint of a response is a moment and the
+ * other way round, that of a convolution is a convolution in the other order and a correlation.
+ * Powers a^n of one base stand in all of them; nothing of size time × state is a value.
+ */
+export type ConvolutionOp =
+  /**
+   * Entry t is Σ over `over` of Re(w · a^(start + e)), e = t in `forward` order and L − 1 − t in
+   * `reverse`; w has as many parts as a.
+   */
+  | {
+      readonly kind: 'impulse-response';
+      readonly base: PowerBase;
+      readonly weight: readonly ValueId[];
+      readonly over: readonly string[];
+      readonly start: number;
+      readonly order: 'forward' | 'reverse';
+    }
+  /** Σ over time of f(n) · signal_t with n = start + e as above; as many results as the base has parts */
+  | {
+      readonly kind: 'power-moment';
+      readonly base: PowerBase;
+      readonly signal: ValueId;
+      readonly start: number;
+      readonly order: 'forward' | 'reverse';
+      readonly factor: PowerFactor;
+    }
+  /** f(n) for n = steps + lengths · L; as many results as the base has parts */
+  | { readonly kind: 'power'; readonly base: PowerBase; readonly steps: number; readonly lengths: 0 | 1; readonly factor: PowerFactor }
+  /** Σ over k ≥ 0 of response_k · signal_(t − k), of signal_(t + k) in `reverse` order; both are zero outside of the sequence */
+  | { readonly kind: 'convolve'; readonly response: ValueId; readonly signal: ValueId; readonly order: 'forward' | 'reverse' }
+  /** entry k along time is Σ over s and `over` of late_(s + k) · early_s: what a convolution hands to its response */
+  | { readonly kind: 'correlate'; readonly late: ValueId; readonly early: ValueId; readonly over: readonly string[] };
+
+/**
+ * The number a that powers are taken of, over any axes but time. `exponential`: a = e^(step · (re + i im)),
+ * so that a^n needs no product of n roundings; `value`: a = re + i im. im is null for a real one.
+ */
+export type PowerBase =
+  | { readonly kind: 'exponential'; readonly step: ValueId | null; readonly re: ValueId; readonly im: ValueId | null }
+  | { readonly kind: 'value'; readonly re: ValueId; readonly im: ValueId | null };
+
+/** f(n): a^n, n·a^n (the derivative by log a), or n·a^(n−1) (the derivative by a, 0 at n = 0). */
+export type PowerFactor = 'power' | 'count' | 'derivative';
+
+/** Whether an operation is one of those that convolutions consist of. */
+export function isConvolutionOp(op: TensorOp): op is ConvolutionOp {
+  return op.kind === 'impulse-response' || op.kind === 'power-moment' || op.kind === 'power' || op.kind === 'convolve' || op.kind === 'correlate';
+}
 
 /** The values before the first token, oldest first along `axis`, which stands for time in them. */
 export type DelayTail = { readonly value: ValueId; readonly axis: string };
@@ -217,6 +269,11 @@ export function isElementwise(op: TensorOp): boolean {
     case 'at-last':
     case 'gather':
     case 'scatter-add':
+    case 'impulse-response':
+    case 'power-moment':
+    case 'power':
+    case 'convolve':
+    case 'correlate':
     case 'affine-scan':
       return false;
     default:

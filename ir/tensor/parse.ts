@@ -8,6 +8,7 @@ import type {
   ArgumentRole, BinaryFunction, ComplexPart, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp,
   TensorValue, UnaryFunction, ValueId,
 } from './ops.ts';
+import { convolutionReaders } from './parse-convolution.ts';
 import { readScan } from './parse-scan.ts';
 import { readAxes, readInteger, readName, readNumber, readOneOf, readValue, readValueId } from './parse-values.ts';
 import { openCursor, TirSyntaxError, type TirCursor } from './tir-lexer.ts';
@@ -123,6 +124,7 @@ const readers: { readonly [Kind in PlainKind]: (cursor: TirCursor) => OpOf<Kind>
     const { source, axis, index } = readIndexed(cursor);
     return { kind: 'scatter-add', values: source, axis, index, over: readAfter(cursor, 'over', readAxes) };
   },
+  ...convolutionReaders,
 };
 
 const deepestRegion = 8;

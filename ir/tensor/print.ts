@@ -3,6 +3,7 @@
  * module. One instruction a line, `%id:name[axes] = …`; a dtype stands before the axes unless real.
  * A scan prints its region indented, with the clauses of the recurrence around it.
  */
+import { printConvolution } from './print-convolution.ts';
 import type {
   AffineScanOp, Coefficient, FunctionResult, TensorFunction, TensorInstruction, TensorModule, TensorOp, TensorValue, ValueId,
 } from './ops.ts';
@@ -73,6 +74,12 @@ function printOperation(op: Exclude<TensorOp, AffineScanOp>): string {
       return `gather %${op.table} along ${printName(op.axis)} at %${op.index}`;
     case 'scatter-add':
       return `scatter-add %${op.values} along ${printName(op.axis)} at %${op.index} over ${printAxes(op.over)}`;
+    case 'impulse-response':
+    case 'power-moment':
+    case 'power':
+    case 'convolve':
+    case 'correlate':
+      return printConvolution(op, printAxes);
     default:
       return op satisfies never;
   }

@@ -4,8 +4,9 @@
  * Broadcasting is by name: the axes of a result are the union in canonical order.
  */
 import { axisRank, unionAxes, type AxisTable } from './builder.ts';
+import { typesOfConvolution } from './convolution.ts';
 import { checkpointIntervalOf } from './ops.ts';
-import type { AffineScanOp, BinaryFunction, DelayTail, TensorDtype, TensorOp, TensorType, UnaryFunction, ValueId } from './ops.ts';
+import type { AffineScanOp, BinaryFunction, ConvolutionOp, DelayTail, TensorDtype, TensorOp, TensorType, UnaryFunction, ValueId } from './ops.ts';
 
 /** What a rule may ask: operand types and the axis table. */
 export type TypeScope = {
@@ -206,6 +207,10 @@ function scatterAddRule(op: OpOf<'scatter-add'>, scope: TypeScope): Derived {
   return typed('real', unionAxes(scope.axes, kept, [op.axis]));
 }
 
+function convolutionRule(op: ConvolutionOp, scope: TypeScope): Derived {
+  return typesOfConvolution(op, { union: (...lists) => unionAxes(scope.axes, ...lists), typeOf: scope.typeOf });
+}
+
 const rules: RuleTable = {
   'argument': () => 'the type of an argument is declared, not derived',
   'constant': () => typed('real', []),
@@ -236,6 +241,11 @@ const rules: RuleTable = {
   'at-last': atLastRule,
   'gather': gatherRule,
   'scatter-add': scatterAddRule,
+  'impulse-response': convolutionRule,
+  'power-moment': convolutionRule,
+  'power': convolutionRule,
+  'convolve': convolutionRule,
+  'correlate': convolutionRule,
 };
 
 /** The result types of an operation that is not a scan, argument types aside. */

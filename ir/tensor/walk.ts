@@ -1,5 +1,6 @@
 /** Operands of Tensor IR operations, once for all walks and rewrites. */
 import { required } from '../../support/invariant.ts';
+import { mapConvolutionOperands, operandsOfConvolution } from './convolution.ts';
 import type { TensorInstruction, TensorOp, TensorType, TensorValue, ValueId } from './ops.ts';
 
 /** Values (of the enclosing function) that an operation reads; a region's inner uses are not listed. */
@@ -33,6 +34,12 @@ export function operandsOf(op: TensorOp): readonly ValueId[] {
       return [op.table, op.index];
     case 'scatter-add':
       return [op.values, op.index];
+    case 'impulse-response':
+    case 'power-moment':
+    case 'power':
+    case 'convolve':
+    case 'correlate':
+      return operandsOfConvolution(op);
     case 'affine-scan':
       return [...op.operands, ...(op.initial ?? []), ...(op.history?.initial ?? []), ...(op.history?.checkpoints ?? [])];
     default:
@@ -75,6 +82,12 @@ export function mapOperands(op: TensorOp, change: (id: ValueId) => ValueId): Ten
       return { ...op, table: at(0), index: at(1) };
     case 'scatter-add':
       return { ...op, values: at(0), index: at(1) };
+    case 'impulse-response':
+    case 'power-moment':
+    case 'power':
+    case 'convolve':
+    case 'correlate':
+      return mapConvolutionOperands(op, at);
     case 'affine-scan': {
       let next = 0;
       const take = (count: number): ValueId[] => after.slice(next, (next += count));
