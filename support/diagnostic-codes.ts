@@ -53,3 +53,12 @@ export const diagnosticCodes = {
 } as const;
 
 export type DiagnosticCode = keyof typeof diagnosticCodes;
+
+/**
+ * Where a code is explained, relative to the package: a section of the page of errors, under the name
+ * that renderers of Markdown give its heading.
+ */
+export function pageOf(code: DiagnosticCode): string {
+  const heading = `${code}: ${diagnosticCodes[code]}`;
+  return `docs/errors.md#${heading.toLowerCase().replace(/[^a-z0-9 -]/g, '').replaceAll(' ', '-')}`;
+}

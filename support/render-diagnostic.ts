@@ -3,7 +3,7 @@
  * and marks under it, and as JSON for editors. Characters of the source that could steer a terminal
  * are replaced, since texts come from anywhere.
  */
-import { diagnosticCodes } from './diagnostic-codes.ts';
+import { diagnosticCodes, pageOf } from './diagnostic-codes.ts';
 import type { Diagnostic, Label, Severity } from './diagnostic.ts';
 import { positionOf } from './source.ts';
 
@@ -37,6 +37,7 @@ export function renderDiagnostic(diagnostic: Diagnostic, options: RenderOptions)
   if (diagnostic.help !== null) lines.push(
     `${margin} ${paint('=', 'rule')} ${paint('help', 'note')}: ${cleanText(diagnostic.help)}`,
   );
+  lines.push(`${margin} ${paint('=', 'rule')} ${paint('page', 'note')}: ${pageOf(code)}`);
   return lines.join('\n');
 }
 
@@ -143,6 +144,8 @@ export type JsonLabel = {
 export type JsonDiagnostic = {
   readonly code: string;
   readonly title: string;
+  /** where the code is explained, relative to the package */
+  readonly page: string;
   readonly severity: Severity;
   readonly message: string;
   readonly primary: JsonLabel | null;
@@ -155,7 +158,7 @@ export type JsonDiagnostic = {
 export function diagnosticToJson(diagnostic: Diagnostic): JsonDiagnostic {
   const { code, severity, message, primary, secondary, notes, help } = diagnostic;
   return {
-    code, title: diagnosticCodes[code], severity, message,
+    code, title: diagnosticCodes[code], page: pageOf(code), severity, message,
     primary: primary === null ? null : labelToJson(primary),
     secondary: secondary.map(labelToJson), notes, help,
   };

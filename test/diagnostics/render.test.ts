@@ -33,6 +33,7 @@ describe('rendering', () => {
       '  |                  ^ asserted to be time-invariant',
       '  = note: what depends on an input, a state or the position differs from token to token',
       '  = help: remove `a` from the list, or make it depend on parameters only',
+      '  = page: docs/errors.md#ssm3005-time-variance-differs-from-the-assertion',
       '',
       '1 error',
     ].join('\n'));
@@ -74,14 +75,14 @@ describe('rendering', () => {
 
   it('colours on demand only', () => {
     const one = makeDiagnostic({ code: 'SSM6002', message: 'no device', help: 'use wasm' });
-    expect(renderDiagnostic(one, plain)).toBe('error[SSM6002]: no device\n  = help: use wasm');
+    expect(renderDiagnostic(one, plain)).toBe('error[SSM6002]: no device\n  = help: use wasm\n  = page: docs/errors.md#ssm6002-no-device');
     expect(renderDiagnostic(one, { color: true })).toContain('\u001b[1;31m');
   });
 
   it('gives places as lines and columns in JSON', () => {
     const { diagnostics } = loadLayer({ name: 'a.ssm', text: 'layer A {\n  output y = v\n}' }, null, { sizes: new Map() });
     expect(diagnosticToJson(diagnostics[0]!)).toMatchObject({
-      code: 'SSM2001', title: 'unknown name', severity: 'error',
+      code: 'SSM2001', title: 'unknown name', page: 'docs/errors.md#ssm2001-unknown-name', severity: 'error',
       primary: { file: 'a.ssm', line: 2, column: 14, endLine: 2, endColumn: 15 },
     });
   });
