@@ -39,6 +39,20 @@ export type LanesParameters = {
   readonly channelSums: 'shuffle' | 'shared';
 };
 
+/** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */
+export type SegmentsParameters = {
+  readonly kind: 'segments';
+  readonly workgroupSize: number;
+  /** channels side by side in one thread, read and written as vectors */
+  readonly lanes: VectorWidth;
+  /** threads along time that share the same channels */
+  readonly segments: number;
+  /** neighbouring tokens of a tile that one thread takes */
+  readonly tokens: number;
+  /** whether a tile's operands are loaded while the tile before it is computed */
+  readonly prefetch: boolean;
+};
+
 /** `loop-nest`: everything that is no recurrence. */
 export type LoopNestParameters = {
   readonly kind: 'loop-nest';
@@ -46,7 +60,7 @@ export type LoopNestParameters = {
   readonly vectorWidth: VectorWidth;
 };
 
-export type ScanParameters = SequentialParameters | LanesParameters;
+export type ScanParameters = SequentialParameters | LanesParameters | SegmentsParameters;
 
 /** Reduce-then-scan over time: pieces of `size` tokens, summaries, carries, then the full pass. */
 export type SplitParameters = { readonly size: number };

@@ -248,7 +248,8 @@ export class ScanThread {
   }
 }
 
-function productOf(left: StateParts, right: StateParts): StateParts {
+/** Product of two real or complex transitions. */
+export function productOf(left: StateParts, right: StateParts): StateParts {
   const [a, b] = left;
   const [c, d] = right;
   invariant(a !== undefined && c !== undefined, 'product of nothing');

@@ -17,6 +17,7 @@ import type { Machine, ScanSchedule } from './parameters.ts';
 import { applyTransition } from './region-values.ts';
 import type { RegionPlan } from './region-plan.ts';
 import { storeValue, type ScanRequest, type TimeSplit, type YieldTarget } from './scan-request.ts';
+import { emitSegmentsScan } from './segments.ts';
 import { emitSequentialScan, sequentialGroups } from './sequential.ts';
 
 export type ScanLaunchContext = {
@@ -39,7 +40,16 @@ export type ScanLaunch = {
 /** Groups of channels that the schedule's channel sums leave to add up. */
 function groupsOf(plan: RegionPlan, schedule: ScanSchedule): number {
   const { parameters } = schedule;
-  return parameters.kind === 'sequential' ? sequentialGroups(plan.channelCount, parameters) : lanesGroups(plan, parameters);
+  switch (parameters.kind) {
+    case 'sequential':
+      return sequentialGroups(plan.channelCount, parameters);
+    case 'lanes':
+      return lanesGroups(plan, parameters);
+    case 'segments':
+      return 1;
+    default:
+      return parameters satisfies never;
+  }
 }
 
 function splitOf(schedule: ScanSchedule): TimeSplit | null {
@@ -93,7 +103,16 @@ export function emitScan(context: ScanLaunchContext, launch: ScanLaunch): readon
 
 function emitOne(request: ScanRequest, schedule: ScanSchedule): Kernel {
   const { parameters } = schedule;
-  return parameters.kind === 'sequential' ? emitSequentialScan(request, parameters) : emitLanesScan(request, parameters);
+  switch (parameters.kind) {
+    case 'sequential':
+      return emitSequentialScan(request, parameters);
+    case 'lanes':
+      return emitLanesScan(request, parameters);
+    case 'segments':
+      return emitSegmentsScan(request, parameters);
+    default:
+      return parameters satisfies never;
+  }
 }
 
 /** The plan's unique run-time axes under the names that coordinates use: `group`, `split`. */

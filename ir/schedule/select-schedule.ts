@@ -6,6 +6,7 @@ import type { VectorWidth } from '../kernel/nodes.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
 import { lanesParametersFor } from './lanes-parameters.ts';
+import { segmentsParametersFor } from './segments-parameters.ts';
 
 /** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side. */
 export type ModeRequest = 'auto' | 'recurrent' | 'scan';
@@ -50,6 +51,11 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
     const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens`;
     return { schedule: { parameters: lanes, split }, alternatives: ['sequential', 'three-pass'], reason };
+  }
+  const segments = segmentsParametersFor(plan, machine, request.interval);
+  if (segments !== null) {
+    const reason = `${segments.segments} threads share a channel by time, ${segments.tokens} tokens each; memory is read once`;
+    return { schedule: { parameters: segments, split }, alternatives: ['sequential', 'three-pass'], reason };
   }
   const parameters = { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 } as const;
   return { schedule: { parameters, split }, alternatives: ['three-pass'], reason: 'one thread per channel' };

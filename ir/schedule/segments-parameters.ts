@@ -1,0 +1,60 @@
+/**
+ * Parameters of schedule `segments` from the shape of a scan and the machine, and whether a scan can
+ * take it: no inner axis, no sums over channels, every result varies over all channels and tokens.
+ */
+import { required } from '../../support/invariant.ts';
+import type { VectorWidth } from '../kernel/nodes.ts';
+import type { Machine, SegmentsParameters } from './parameters.ts';
+import { hasChannelAxis, variesInTime, type RegionPlan } from './region-plan.ts';
+
+/** Whether the schedule can take a scan. */
+export function isSegmentable(plan: RegionPlan): boolean {
+  if (plan.inner.length > 0 || plan.channels.length === 0) return false;
+  return plan.op.yields.every((each) => {
+    const { axes } = required(plan.types.get(each.value), 'type');
+    const hasAll = plan.channels.every((channel) => axes.includes(channel.name)) && axes.includes('batch');
+    return hasAll && variesInTime(plan, each.value) && !plan.channels.some((channel) => each.sumOver.includes(channel.name));
+  });
+}
+
+/** Operands of the region that are read per token and channel. */
+function streamsOf(plan: RegionPlan): number {
+  return [...plan.parameters.keys()].filter((id) => variesInTime(plan, id) && hasChannelAxis(plan, id)).length;
+}
+
+/** Numbers that a thread keeps of one token in one channel. */
+function registersPerToken(plan: RegionPlan): number {
+  const { coefficient, drive, release } = plan.recurrence;
+  const kept = (coefficient.kind === 'exponent' ? 1 : coefficient.parts.length) + drive.length + (release?.length ?? 0);
+  return Math.max(streamsOf(plan), kept) + (plan.history === null ? 0 : plan.history.current.length);
+}
+
+/** Bytes of shared memory per thread and channel: ends and decays of segments, twice, and the same for a replay. */
+function sharedPerThread(plan: RegionPlan): number {
+  const { coefficient, current } = plan.recurrence;
+  const parts = (coefficient.kind === 'exponent' ? 1 : coefficient.parts.length) + current.length;
+  return parts * 2 * 4 * (plan.history === null ? 1 : 2);
+}
+
+function powerOfTwoBelow(limit: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(1, limit)));
+}
+
+/** The parameters, or null if the schedule does not fit. */
+export function segmentsParametersFor(plan: RegionPlan, machine: Machine, interval: number): SegmentsParameters | null {
+  if (!isSegmentable(plan)) return null;
+  const lanes: VectorWidth = 1;
+  const limit = Math.min(256, machine.maximumWorkgroup, Math.floor(machine.sharedBytes / (sharedPerThread(plan) * lanes)));
+  const workgroupSize = powerOfTwoBelow(limit);
+  const columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * plan.channelCount / lanes - 1));
+  const segments = workgroupSize / columns;
+  const wanted = powerOfTwoBelow(Math.min(16, 64 / registersPerToken(plan)));
+  const tokens = tokensFor(wanted, segments, interval);
+  return tokens === null ? null : { kind: 'segments', workgroupSize, lanes, segments, tokens, prefetch: false };
+}
+
+/** Tokens per thread near `wanted`, so that checkpoints lie at starts of segments or of groups of them. */
+function tokensFor(wanted: number, segments: number, interval: number): number | null {
+  const fits = (tokens: number): boolean => tokens % interval === 0 || (interval % tokens === 0 && segments % (interval / tokens) === 0);
+  return Array.from({ length: wanted }, (_, at) => wanted - at).find(fits) ?? null;
+}

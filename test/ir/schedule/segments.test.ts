@@ -1,0 +1,152 @@
+/**
+ * Schedule `segments` against the plain one (one thread per channel, one token after another) in the
+ * sanitizing interpreter of Kernel IR: vectors of channels, groups that are not full, whole and cut
+ * tiles, tiles loaded ahead, checkpoints between and inside of segments, pieces of time, both orders,
+ * complex states, gates, sums over time, no tokens at all.
+ */
+import { describe, expect, it } from 'vitest';
+import { compileSpec, type CompileOptions } from '../../../backends/compile.ts';
+import { loadLayer } from '../../../dsl/index.ts';
+import type { LayerSpec } from '../../../dsl/spec.ts';
+import { interpretPlan } from '../../../ir/kernel/interpret.ts';
+import { isSegmentable } from '../../../ir/schedule/segments-parameters.ts';
+import type { ScanParameters, SegmentsParameters } from '../../../ir/schedule/parameters.ts';
+import { required } from '../../../support/invariant.ts';
+import { evaluateSize, type RunSizes } from '../../../support/size.ts';
+import { relativeError } from '../../support/compiled-case.ts';
+
+const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+
+function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch = false): SegmentsParameters {
+  return { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch };
+}
+
+const real = (order: string, axes = 'D = 12'): string => `layer R(${axes}) {
+  input a[D], b[D]
+  selective a
+  state h[D] { next h = a * h + b ${order === '' ? '' : `\n ${order}`} }
+  output y[D] = h
+}`;
+
+const complex = `layer C(D = 8) {
+  input a[D]: complex, b[D]: complex, c[D]
+  selective a
+  state h[D]: complex { next h = a * h + b }
+  output y[D]: complex = c * h
+}`;
+
+const gated = `layer G(H = 3, W = 4) {
+  input u[H, W], raw[H, W], starts: flag
+  param rate[H, W] = 0, bias[W] = 0
+  let gate = sigmoid(raw + bias)
+  let log_a = -gate * softplus(rate)
+  selective log_a
+  state h[H, W] {
+    next h = exp(log_a) * h + (1 - gate) * u
+    reset when starts
+  }
+  output y[H, W] = h * tanh(raw)
+}`;
+
+const invariant = `layer I(D = 6) {
+  input u[D]
+  param rate[D] = 0, angle[D] = 0
+  let a = exp(complex(-exp(rate), angle))
+  state h[D]: complex { next h = a * h + u }
+  output y[D] = real(h), z[D] = imag(h)
+}`;
+
+function specOf(text: string): LayerSpec {
+  const { spec, diagnostics } = loadLayer({ name: 'case.ssm', text }, null, { sizes: new Map() });
+  return required(spec, diagnostics[0]?.message ?? 'layer');
+}
+
+function numbers(count: number, seed: number): Float64Array {
+  let state = seed;
+  return Float64Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.fround(state / 2 ** 32 - 0.4);
+  });
+}
+
+const given: ReadonlySet<string> = new Set(['input', 'param', 'initial', 'output-cotangent', 'final-cotangent']);
+
+/** All tensors that the entries write, by entry and name. */
+function runAll(spec: LayerSpec, sizes: RunSizes, options: Omit<CompileOptions, 'target'>): ReadonlyMap<string, Float64Array> {
+  const { plans } = compileSpec(spec, { target: 'cuda', checkpointInterval: 4, ...options });
+  const saved = new Map<string, Float64Array>();
+  const found = new Map<string, Float64Array>();
+  for (const entry of ['forward', 'forwardSaved', 'backward', 'backwardFinal']) {
+    const plan = required(plans.find((each) => each.entry === entry), entry);
+    const tensors = new Map(plan.tensors.filter((each) => given.has(each.role)).map((each) => {
+      const count = each.dims.reduce<number>((product, dim) => product * evaluateSize(dim, sizes), 1);
+      const drawn = numbers(count, each.name.length * 7 + count);
+      return [each.name, each.storage === 'i32' ? drawn.map((value) => (value > 0.4 ? 1 : 0)) : drawn] as const;
+    }));
+    const result = interpretPlan(plan, sizes, new Map([...tensors, ...saved]), { rounding: 'f64', order: 'shuffled' }).tensors;
+    for (const each of plan.tensors) {
+      if (each.role === 'scratch' || given.has(each.role)) continue;
+      const value = required(result.get(each.name), each.name);
+      if (each.role === 'saved') saved.set(each.name, value);
+      found.set(`${entry} ${each.name}`, value);
+    }
+  }
+  return found;
+}
+
+const layers: Readonly<Record<string, string>> = { real: real(''), reverse: real('order reverse'), odd: real('', 'D = 7'), complex, gated, invariant };
+
+type Case = readonly [string, SegmentsParameters, { readonly length: number; readonly pieceLength?: number }];
+
+const cases: readonly Case[] = [
+  ['real', segments(1, 8, 2, 4), { length: 29 }],
+  ['real', segments(4, 4, 2, 8, true), { length: 50 }],
+  ['real', segments(2, 4, 4, 2, true), { length: 32 }],
+  ['real', segments(1, 16, 4, 4), { length: 3 }],
+  ['real', segments(1, 8, 2, 4), { length: 0 }],
+  ['real', segments(1, 8, 4, 1), { length: 27, pieceLength: 8 }],
+  ['reverse', segments(2, 8, 2, 4, true), { length: 41 }],
+  ['reverse', segments(1, 8, 2, 4), { length: 25, pieceLength: 12 }],
+  ['odd', segments(1, 8, 2, 4), { length: 21 }],
+  ['complex', segments(1, 8, 2, 4), { length: 21 }],
+  ['complex', segments(2, 4, 2, 4, true), { length: 35 }],
+  ['complex', segments(4, 4, 4, 2), { length: 35, pieceLength: 16 }],
+  ['gated', segments(1, 8, 2, 4), { length: 21 }],
+  ['gated', segments(4, 4, 4, 2, true), { length: 37 }],
+  ['invariant', segments(2, 4, 2, 4), { length: 19 }],
+  ['invariant', segments(1, 8, 4, 2, true), { length: 37, pieceLength: 8 }],
+];
+
+describe('segments of time', () => {
+  it.each(cases)('%s with %o at %o', (name, parameters, { length, pieceLength }) => {
+    const spec = specOf(required(layers[name], name));
+    const sizes = { batch: 2, length };
+    const wanted = runAll(spec, sizes, { schedule: () => ({ parameters: plain, split: null }) });
+    const actual = runAll(spec, sizes, { schedule: () => ({ parameters, split: pieceLength === undefined ? null : { size: pieceLength } }) });
+    expect([...actual.keys()].sort()).toEqual([...wanted.keys()].sort());
+    for (const [tensor, value] of wanted) {
+      const got = required(actual.get(tensor), tensor);
+      expect(got.length, tensor).toBe(value.length);
+      if (value.length > 0) expect(relativeError(got, value), tensor).toBeLessThan(1e-9);
+    }
+  });
+
+  it('is chosen where channels have no inner axis, and reads every operand once', () => {
+    const { artifact, plans } = compileSpec(specOf(real('', 'D = 64')), { target: 'cuda' });
+    expect(artifact.manifest.decisions.find((each) => each.subject.startsWith('forward'))?.chosen).toMatch(/^segments\(/);
+    const forward = required(plans.find((each) => each.entry === 'forward'), 'forward');
+    expect(forward.kernels).toHaveLength(1);
+  });
+
+  it('leaves sums over channels to other schedules', () => {
+    const seen: boolean[] = [];
+    compileSpec(specOf(real('').replace('output y[D] = h', 'param w = 1\n  output y[D] = w * h')), {
+      target: 'cuda',
+      schedule: (plan) => {
+        seen.push(isSegmentable(plan));
+        return { parameters: plain, split: null };
+      },
+    });
+    expect(new Set(seen)).toEqual(new Set([true, false]));
+  });
+});
