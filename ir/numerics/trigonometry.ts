@@ -37,6 +37,14 @@ type Reduced = {
   readonly quadrant: KernelExpression;
 };
 
+/** Sine and cosine of a bound |r| ≤ π/4 + 0.02, each within 6e-8. */
+export function expandSmallAngle(builder: KernelBuilder, r: KernelExpression): { readonly sine: KernelExpression; readonly cosine: KernelExpression } {
+  const square = builder.let('square', multiply(r, r));
+  const sine = add(r, multiply(multiply(square, r), horner(square, sineCoefficients)));
+  const even = add(constant(-0.5, r), multiply(square, horner(square, cosineCoefficients)));
+  return { sine, cosine: add(constant(1, r), multiply(square, even)) };
+}
+
 function reduceAngle(builder: KernelBuilder, angle: KernelExpression): Reduced {
   const inside = binary('less-equal', unary('absolute', angle), constant(largestArgument, angle));
   const x = builder.let('x', select(inside, angle, multiply(angle, constant(0, angle))));
@@ -53,16 +61,14 @@ function reduceAngle(builder: KernelBuilder, angle: KernelExpression): Reduced {
     multiply(lower, constant(halfPiMiddle, x)),
   );
   const r = builder.let('r', subtract(second, multiply(k, constant(halfPiLow, x))));
-  const square = builder.let('square', multiply(r, r));
-  const sine = add(r, multiply(multiply(square, r), horner(square, sineCoefficients)));
-  const even = add(constant(-0.5, x), multiply(square, horner(square, cosineCoefficients)));
-  const cosine = add(constant(1, x), multiply(square, even));
+  const { sine, cosine } = expandSmallAngle(builder, r);
   return { sine, cosine, quadrant: builder.let('quadrant', convert(k, integerType(x))) };
 }
 
-function pickQuadrant(
+/** The sine after `quadrant` turns of π/2; for the cosine give one more. */
+export function pickQuadrant(
   builder: KernelBuilder,
-  parts: Reduced,
+  parts: Pick<Reduced, 'sine' | 'cosine'>,
   quadrant: KernelExpression,
 ): KernelExpression {
   const bit = (mask: number): KernelExpression =>

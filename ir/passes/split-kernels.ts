@@ -9,6 +9,7 @@ import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes, type SizeExpression } from '../../support/size.ts';
 import type { Kernel, StorageType } from '../kernel/nodes.ts';
 import type { EntryName, Plan, PlanTensor, TensorRole } from '../plan.ts';
+import { emitConvolution, type ConvolutionAlgorithm } from '../schedule/conv/index.ts';
 import { emitLoopNest } from '../schedule/loop-nest.ts';
 import type { MemoryReference } from '../schedule/access.ts';
 import type { Machine, ScanSchedule } from '../schedule/parameters.ts';
@@ -17,8 +18,8 @@ import { emitScan, partialAxes, type ScanLaunchContext } from '../schedule/scan.
 import type { ScheduleDecision } from '../schedule/select-schedule.ts';
 import type { ValueIds } from '../tensor/builder.ts';
 import {
-  checkpointIntervalOf, isElementwise,
-  type AffineScanOp, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp, type TensorType, type ValueId,
+  checkpointIntervalOf, isConvolutionOp, isElementwise,
+  type AffineScanOp, type ConvolutionOp, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp, type TensorType, type ValueId,
 } from '../tensor/ops.ts';
 import { definitionsOf, operandsOf } from '../tensor/walk.ts';
 
@@ -29,6 +30,8 @@ export type SplitKernelsOptions = {
   readonly storage: (role: TensorRole, subject: string, dtype: TensorType['dtype']) => StorageType;
   /** memory order of the axes of tensors the caller sees; absent: canonical */
   readonly layout?: (role: TensorRole, subject: string, axes: readonly string[]) => readonly string[];
+  /** how convolutions are evaluated, where there are any; absent: directly */
+  readonly convolutions?: ConvolutionAlgorithm;
   readonly onDecision: (subject: string, decision: ScheduleDecision) => void;
 };
 
@@ -59,6 +62,7 @@ class KernelSplit {
   readonly #tensors: PlanTensor[] = [];
   readonly #kernels: Kernel[] = [];
   readonly #pseudoExtents = new Map<string, SizeExpression>();
+  readonly #convolutionTensors = new Map<string, readonly MemoryReference[]>();
   #scratch = 0;
   #waiting: Waiting[] = [];
 
@@ -158,6 +162,10 @@ class KernelSplit {
     if (op.kind === 'argument') return;
     if (op.kind === 'affine-scan') {
       this.#scan(instruction, op);
+      return;
+    }
+    if (isConvolutionOp(op)) {
+      this.#convolution(instruction, op);
       return;
     }
     for (const value of instruction.results) {
@@ -266,6 +274,21 @@ class KernelSplit {
       this.#definitions.set(each.reduceTo, { op: { kind: 'reduce', function: 'sum', over: each.over, operand: each.value }, results: [result] });
       this.#nest(each.reduceTo, this.#scratchFor(each.reduceTo), result.name);
     }
+  }
+
+  #convolution(instruction: TensorInstruction, op: ConvolutionOp): void {
+    for (const operand of operandsOf(op)) {
+      this.#flush(); // a waiting launch must not read what is made only now
+      if (!this.#memory.has(operand)) this.#nest(operand, this.#scratchFor(operand), required(this.#names.get(operand), 'name'));
+    }
+    this.#flush();
+    for (const value of instruction.results) this.#scratchFor(value.id);
+    emitConvolution({
+      machine: this.#options.machine, name: kernelName(required(instruction.results[0], 'result').name), algorithm: this.#options.convolutions ?? 'direct',
+      memory: (id) => required(this.#memory.get(id), `memory of %${id}`), axesOf: (id) => this.#typeOf(id).axes, extent: (axis) => this.#extent(axis),
+      scratch: (name, axes) => ({ tensor: this.#tensor(`scratch.${this.#scratch++}.${name}`, 'scratch', null, { dtype: 'real', axes }, false), part: null }),
+      declareAxis: (axis, size) => this.#declareAxis(axis, size), launch: (kernel) => this.#kernels.push(kernel), shared: this.#convolutionTensors,
+    }, op, instruction);
   }
 
   #declareAxis(axis: string, size: SizeExpression): string {
