@@ -12,11 +12,16 @@ import { tensorPasses } from '../ir/pipeline.ts';
 import { printModule } from '../ir/tensor/print.ts';
 import { ssmError } from '../support/diagnostic.ts';
 import { debugLevel, UsageError, type CommandEnvironment } from './environment.ts';
+import { writeDiagnostics } from './output.ts';
+import { applyTuningFile, type TunedFor } from './tune/apply.ts';
 
 export type DumpOptions = {
   readonly dumpAfter?: string;
   readonly dumpDir?: string;
   readonly stopAfter?: string;
+  /** file of `statefuse tune` whose schedules are taken, and for whom */
+  readonly tuning?: string;
+  readonly tunedFor?: TunedFor;
 };
 
 /** Which pass is running, for reports of internal errors. */
@@ -60,6 +65,13 @@ export function printPlans(plans: readonly Plan[]): string {
   return plans.map((plan) => [`// entry ${plan.entry}`, ...plan.kernels.map(printKernel)].join('\n\n')).join('\n\n');
 }
 
+function withTuning(environment: CommandEnvironment, spec: LayerSpec, options: CompileOptions, { tuning, tunedFor }: DumpOptions): CompileOptions {
+  if (tuning === undefined) return options;
+  const tuned = applyTuningFile(environment, tuning, spec, options, tunedFor);
+  writeDiagnostics(environment, tuned.warnings);
+  return tuned.options;
+}
+
 /** Null when `--stop-after` ended the run. */
 export function compileLayer(
   environment: CommandEnvironment, spec: LayerSpec, options: CompileOptions, dumps: DumpOptions, progress: Progress,
@@ -76,7 +88,7 @@ export function compileLayer(
     if (dumps.stopAfter === name) throw new Stopped();
   };
   try {
-    const result = compileSpec(spec, { ...options, onPass });
+    const result = compileSpec(spec, { ...withTuning(environment, spec, options, dumps), onPass });
     if (dumps.dumpAfter !== undefined) dump('kernels', 'kir', printPlans(result.plans));
     if (level >= 1) writeDecisions(environment, result);
     if (level >= 4) writeSource(environment, result);

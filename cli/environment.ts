@@ -15,6 +15,8 @@ export type CommandEnvironment = {
   /** ends commands that would go on until interrupted */
   readonly signal?: AbortSignal;
   readonly isTerminal: { readonly output: boolean; readonly error: boolean };
+  /** calls `handler` instead of ending the process when the user interrupts; returns how to undo that */
+  readonly onInterrupt?: (handler: () => void) => () => void;
 };
 
 /** Exit codes, the same for every command. */

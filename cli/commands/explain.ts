@@ -28,7 +28,7 @@ export async function runExplain(
   const { spec, warnings } = requireLayer(file, { layer: options.layer ?? null, sizes: parseSizes(options.size) });
   const sizes = { batch: options.batch, length: options.length };
   const compiled = attempt(() => compileLayer(
-    environment, spec, { target: options.target, mode: options.mode, storage: options.dtype }, options, progress,
+    environment, spec, { target: options.target, mode: options.mode, storage: options.dtype }, { ...options, tunedFor: { sizes } }, progress,
   ));
   if (compiled === null) {
     environment.writeError(`stopped after ${options.stopAfter ?? ''}\n`);

@@ -34,6 +34,7 @@ export type RunOptions = {
   readonly gradients?: boolean;
   readonly device: DeviceName;
   readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly tuning?: string;
   readonly json?: boolean;
 };
 
@@ -98,8 +99,11 @@ async function runLayer(environment: CommandEnvironment, path: string, options: 
   if (!opened.isPresent) throw opened.error;
   const { device } = opened;
   try {
-    using layer = await loadLayer(device, artifact);
-    return { spec, artifact, match, initialised, deviceName: device.info.name, warnings, ...await execute(layer, match, params, withGradients) };
+    const tuned = options.tuning === undefined ? artifact : required(compileLayer(environment, spec, compiler, {
+      tuning: options.tuning, tunedFor: { device: device.info, sizes: match.sizes, objective: withGradients ? 'training' : 'forward' },
+    }, progress), 'artifact').artifact;
+    using layer = await loadLayer(device, tuned);
+    return { spec, artifact: tuned, match, initialised, deviceName: device.info.name, warnings, ...await execute(layer, match, params, withGradients) };
   } finally {
     await device[Symbol.asyncDispose]();
   }

@@ -5,7 +5,7 @@
  * verification of the kernels has the last word on legality.
  */
 import { lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
-import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SequentialParameters } from './parameters.ts';
+import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SegmentsParameters, SequentialParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import { selectSchedule } from './select-schedule.ts';
 
@@ -58,8 +58,8 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
   segments: {
     workgroupSize: workgroups,
     lanes: (request) => [1, 2, 4].filter((each) => (request.plan.channels.at(-1)?.size ?? 1) % each === 0),
-    segments: () => powers(1, 64),
-    tokens: ({ interval }) => powers(1, interval),
+    segments: (_, { workgroupSize }) => powers(1, Number(workgroupSize)),
+    tokens: () => powers(1, 32),
     prefetch: switches,
   },
 };
@@ -67,7 +67,13 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
 /** Most states that one thread keeps in registers. */
 const mostStatesPerThread = 32;
 
+/** Checkpoints lie at starts of a thread's tokens, or of groups of neighbouring threads. */
+function meetsCheckpoints({ segments, tokens }: SegmentsParameters, interval: number): boolean {
+  return tokens % interval === 0 || (interval % tokens === 0 && segments % (interval / tokens) === 0);
+}
+
 function isLegal(parameters: ScanParameters, { plan, machine, interval }: CandidateRequest): boolean {
+  if (parameters.kind === 'segments') return meetsCheckpoints(parameters, interval);
   if (parameters.kind !== 'lanes') return true;
   const { workgroupSize, lanes, channelSums } = parameters;
   const states = plan.innerCount / lanes;
