@@ -11,6 +11,7 @@ import { runVerify, type VerifyOptions } from './commands/verify.ts';
 import { passNames, type Progress } from './compile-layer.ts';
 import { exitCodes, usesColor, type CommandEnvironment, type ExitCode } from './environment.ts';
 import { reportFailure } from './output.ts';
+import { addMeasureCommands, withTuning } from './program-measure.ts';
 
 function positiveInteger(text: string): number {
   const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;
@@ -77,11 +78,11 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse format examples/*.ssm --check'))
     .action((files: string[], options: FormatOptions) => act('format', options, () => runFormat(environment, files, options)));
-  withCompiler(withLayer(program.command('compile').description('write kernels and their manifest').argument('<file>', 'text; `-` is the standard input')))
+  withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest').argument('<file>', 'text; `-` is the standard input'))))
     .option('--out-dir <folder>', 'where the files go')
     .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))
     .action((file: string, options: CompileCommandOptions) => act('compile', options, () => runCompile(environment, file, options, run.progress)));
-  withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input')))
+  withTuning(withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input'))))
     .addOption(new Option('--batch <number>', 'sequences, for costs').argParser(positiveInteger).default(8))
     .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))
     .addHelpText('after', example('statefuse explain examples/s6.ssm --target wgsl'))
@@ -94,9 +95,10 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--full', 'keep declared sizes; otherwise axes are cut to at most 12')
     .addHelpText('after', example('statefuse verify examples/s6.ssm --device wasm'))
     .action((file: string, options: VerifyOptions) => act('verify', options, () => runVerify(environment, file, options, run.progress)));
-  withTensors(withLayer(program.command('run').description('run a layer on tensors of files').argument('<file>', 'text; `-` is the standard input')))
+  withTuning(withTensors(withLayer(program.command('run').description('run a layer on tensors of files').argument('<file>', 'text; `-` is the standard input'))))
     .addHelpText('after', example('statefuse run examples/s4d.ssm --inputs in.safetensors --out out.safetensors --size D=64'))
     .action((file: string, options: RunOptions) => act('run', options, () => runRun(environment, file, options, run.progress)));
+  addMeasureCommands(program, { environment, progress: run.progress, withLayer, positiveInteger, collect, example, act });
   program.command('devices').description('list what can run layers on this machine')
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse devices --json'))
