@@ -9,6 +9,7 @@ import { unrollLoops } from '../../ir/kernel/passes/unroll-loops.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { sharedBytesOf } from '../manifest.ts';
 import { raiseDepth } from './raise/raise-depth.ts';
+import { raiseMasks } from './raise/raise-masks.ts';
 import { raiseOperators } from './raise/raise-operators.ts';
 import { raisePrimitives } from './raise/raise-primitives.ts';
 import { raiseShuffle } from './raise/raise-shuffle.ts';
@@ -29,6 +30,7 @@ export const raisePasses: readonly RaisePass[] = [
   { name: 'raise-primitives', run: raisePrimitives },
   { name: 'raise-vectors', run: raiseVectors },
   { name: 'raise-operators', run: raiseOperators },
+  { name: 'raise-masks', run: raiseMasks },
   { name: 'raise-depth', run: raiseDepth },
 ];
 

@@ -61,13 +61,33 @@ function lane(vector: Printed, at: number): Printed {
   return { doc: concat(operandDoc(vector, 'primary'), `.${name}`), level: 'primary' };
 }
 
+/** A builtin as WGSL has it, of type u32. */
+function builtinName(of: Builtin, own: PrinterNames): string {
+  switch (of) {
+    case 'workgroup-x':
+      return `${own.workgroup}.x`;
+    case 'workgroup-y':
+      return `${own.workgroup}.y`;
+    case 'workgroup-z':
+      return `${own.workgroup}.z`;
+    case 'invocation':
+      return own.invocation;
+    default:
+      return assertNever(of, 'builtinName');
+  }
+}
+
 function special(
-  expression: SpecialExpression, print: (operand: KernelExpression) => Printed, names: KernelNames,
+  expression: SpecialExpression, print: (operand: KernelExpression) => Printed, names: KernelNames, own: PrinterNames,
 ): Printed {
   switch (expression.kind) {
     case 'select':
       return callDoc('select', [expression.whenFalse, expression.whenTrue, expression.condition].map(print));
-    case 'convert':
+    case 'convert': {
+      const { operand, type } = expression;
+      if (operand.kind === 'builtin' && type.element === 'u32') return primary(builtinName(operand.builtin, own));
+      return callDoc(typeName(type), [print(operand)]);
+    }
     case 'splat':
       return callDoc(typeName(expression.type), [print(expression.operand)]);
     case 'bitcast':
@@ -115,20 +135,14 @@ function statement(
 export function wgslSpelling(
   names: KernelNames, own: PrinterNames, barriers: readonly string[],
 ): StatementSpelling {
-  const builtins: Readonly<Record<Builtin, string>> = {
-    'workgroup-x': `i32(${own.workgroup}.x)`,
-    'workgroup-y': `i32(${own.workgroup}.y)`,
-    'workgroup-z': `i32(${own.workgroup}.z)`,
-    invocation: `i32(${own.invocation})`,
-  };
   return {
     literal,
-    builtin: (name) => builtins[name],
+    builtin: (name) => `i32(${builtinName(name, own)})`,
     variable: (of) => names.of(of.id),
     uniform: (of) => `${own.uniforms}.${names.of(of.id)}`,
     unaryFunction: (operator) => unaryNames[operator],
     binaryFunction,
-    special: (expression, print) => special(expression, print, names),
+    special: (expression, print) => special(expression, print, names, own),
     declaration: (of, mutability) => `${mutability === 'constant' ? 'let' : 'var'} ${names.of(of.id)}`,
     loopVariable: (of) => `var ${names.of(of.id)}`,
     statement: (of, print) => statement(of, print, names, barriers),

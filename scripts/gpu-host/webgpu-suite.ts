@@ -17,7 +17,9 @@ import { interpretWorkload, rangeOf, readLayer, seeded, suiteEntries, type Refer
 import { adapterOptions, webGpuWorkloads, type WebGpuWorkload } from './webgpu-workloads.ts';
 
 const tolerance = 1e-5;
-const warmUps = 3;
+/** A GPU that was idle runs at a fifth of its clock at first; runs before this much time count as warming up. */
+const warmUpMilliseconds = 1500;
+const leastWarmUps = 3;
 
 type Plan = { readonly repeats: number; readonly small: boolean; readonly output: string };
 type Subject = { readonly workload: WebGpuWorkload; readonly device: ExecutionDevice; readonly prepared: PreparedLayer; readonly plan: Plan };
@@ -141,7 +143,7 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
 
-type Timing = { readonly milliseconds: readonly number[]; readonly wall: readonly number[]; readonly source: string; readonly results: RunResult['tensors'] };
+type Timing = { readonly milliseconds: readonly number[]; readonly coldest: number; readonly wall: readonly number[]; readonly source: string; readonly results: RunResult['tensors'] };
 
 /** Repeated runs from and into tensors that stay on the device. */
 async function timeEntry({ prepared, plan }: Subject, entry: ManifestEntry, sizes: RunSizes, tensors: ReadonlyMap<string, TensorData | DeviceTensor>): Promise<Timing> {
@@ -149,14 +151,19 @@ async function timeEntry({ prepared, plan }: Subject, entry: ManifestEntry, size
   const into = first.tensors;
   const milliseconds: number[] = [];
   const wall: number[] = [];
-  for (let run = 0; run < warmUps + plan.repeats; run++) {
+  const begin = performance.now();
+  let coldest = 0;
+  for (let run = 0; milliseconds.length < plan.repeats; run++) {
     const start = performance.now();
     const { timing } = await prepared.run({ entry: entry.name, sizes, tensors, into });
-    if (run < warmUps) continue;
+    if (run < leastWarmUps || (!plan.small && start - begin < warmUpMilliseconds)) {
+      coldest = Math.max(coldest, timing.milliseconds);
+      continue;
+    }
     milliseconds.push(timing.milliseconds);
     wall.push(performance.now() - start);
   }
-  return { milliseconds, wall, source: first.timing.source, results: into };
+  return { milliseconds, coldest, wall, source: first.timing.source, results: into };
 }
 
 /** L2 norms of the results: finite, and alike for workloads that differ only in their schedule. */
@@ -180,10 +187,10 @@ async function reportTiming(subject: Subject, entry: ManifestEntry, sizes: RunSi
   const finite = Object.values(norms).every((each) => Number.isFinite(each));
   if (!finite) process.exitCode = 1;
   const rate = bytes / ms / 1e6;
-  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}),`
+  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}, while warming up up to ${timing.coldest.toFixed(3)}),`
     + ` wall ${median(timing.wall).toFixed(3)} ms, ${rate.toFixed(0)} GB/s${finite ? '' : ' NOT FINITE'}`);
   await record(subject.plan, {
-    kind: 'time', workload: name, entry: entry.name, ...sizes, median: ms, source: timing.source, least: Math.min(...timing.milliseconds),
+    kind: 'time', workload: name, entry: entry.name, ...sizes, median: ms, source: timing.source, least: Math.min(...timing.milliseconds), coldest: timing.coldest,
     wallMedian: median(timing.wall), bytes, gigabytesPerSecond: rate, finite, norms, repeats: timing.milliseconds.length,
     dispatches: entry.dispatches.map(({ kernel, workgroupSize, sharedBytes }) => ({ kernel, workgroupSize, sharedBytes })), arenas: entry.arenas?.length ?? 0,
   });

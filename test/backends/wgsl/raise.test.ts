@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { assignBindings } from '../../../backends/wgsl/raise/assign-bindings.ts';
 import { raiseDepth } from '../../../backends/wgsl/raise/raise-depth.ts';
+import { raiseMasks } from '../../../backends/wgsl/raise/raise-masks.ts';
 import { raiseLargeGrid } from '../../../backends/wgsl/raise/raise-large-grid.ts';
 import { raisePrimitives } from '../../../backends/wgsl/raise/raise-primitives.ts';
 import { raiseShuffle } from '../../../backends/wgsl/raise/raise-shuffle.ts';
@@ -143,6 +144,37 @@ describe('other rewrites', () => {
     build.store(y, add(at, integer(128)), unary('log2', add(literal(2.5), x)));
     const kernel = build.finish({ name: 'k', notes: [], workgroupSize: 64, grid: [1, 1, 1] });
     expectSame(forwardPlan([{ name: 'u', role: 'input', dims: [64] }, { name: 'y', role: 'output', dims: [192] }], [kernel]), { batch: 1, length: 1 }, raisePrimitives, 3e-7);
+  });
+});
+
+/** y[at] = u[low bits of a number that is negative for half of the invocations]. */
+function masked(mask: number): Plan {
+  const build = new KernelBuilder();
+  const u = build.buffer('u', 'f32', 'read', 64);
+  const y = build.buffer('y', 'f32', 'write', 64);
+  const own = builtin('invocation');
+  const place = binary('bit-and', binary('subtract', own, integer(32)), integer(mask));
+  build.store(y, own, load(u, place));
+  return forwardPlan([{ name: 'u', role: 'input', dims: [64] }, { name: 'y', role: 'output', dims: [64] }],
+    [build.finish({ name: 'masked', notes: [], workgroupSize: 64, grid: [1, 1, 1] })]);
+}
+
+function countMasks(kernel: Kernel): number {
+  let count = 0;
+  visitExpressions(kernel.body, (each) => void (count += each.kind === 'binary' && each.operator === 'bit-and' ? 1 : 0));
+  return count;
+}
+
+describe('raise-masks', () => {
+  it('keeps the low bits of negative numbers too', () => {
+    for (const mask of [1, 7, 63]) {
+      expectSame(masked(mask), { batch: 1, length: 1 }, raiseMasks);
+      expect(masked(mask).kernels.map((each) => [countMasks(each), countMasks(raiseMasks(each))])).toEqual([[1, 0]]);
+    }
+  });
+
+  it('leaves other masks alone', () => {
+    expect(masked(5).kernels.map(raiseMasks)).toEqual(masked(5).kernels);
   });
 });
 
