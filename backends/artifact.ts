@@ -81,7 +81,7 @@ export type Manifest = {
   readonly target: TargetName;
   readonly compiler: string;
   readonly contentHash: string;
-  readonly mode: 'recurrent' | 'scan';
+  readonly mode: 'recurrent' | 'scan' | 'conv';
   readonly axes: readonly { readonly name: string; readonly size: number }[];
   readonly parameters: readonly ManifestParameter[];
   /** inputs that are indices and how many values they may have; kernels do not check them */

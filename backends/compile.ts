@@ -5,9 +5,10 @@
 import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
 import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
-import { splitKernels } from '../ir/passes/split-kernels.ts';
+import { splitKernels, type SplitKernelsOptions } from '../ir/passes/split-kernels.ts';
 import type { Plan, TensorRole } from '../ir/plan.ts';
-import { runTensorPipeline } from '../ir/pipeline.ts';
+import { runTensorPipeline, type TensorPassOptions } from '../ir/pipeline.ts';
+import type { ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
 import { selectSchedule, type ModeRequest, type ScheduleDecision } from '../ir/schedule/select-schedule.ts';
@@ -15,6 +16,7 @@ import type { TensorFunction, TensorModule } from '../ir/tensor/ops.ts';
 import { contentHash } from '../support/hash.ts';
 import { required } from '../support/invariant.ts';
 import type { Artifact, Decision, ManifestParameter, TargetName } from './artifact.ts';
+import { requestConvolutions } from './convolutions.ts';
 import { emitCuda } from './cuda/index.ts';
 import { machines } from './machines.ts';
 import { emitWasm } from './wasm/index.ts';
@@ -28,6 +30,8 @@ export type CompileOptions = {
   readonly mode?: ModeRequest;
   /** tokens per piece of time in mode `scan`; a multiple of the checkpoint interval */
   readonly pieceLength?: number;
+  /** how mode `conv` convolves; absent: directly below a length that the machine decides, by FFT from there on */
+  readonly convolution?: ConvolutionAlgorithm;
   /** storage of floating-point inputs, outputs and their cotangents; parameters and states stay f32 */
   readonly storage?: 'f32' | 'f16' | 'bf16';
   /** tokens between saved states */
@@ -52,9 +56,12 @@ const defaultInterval = 64;
 export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileResult {
   const machine = options.machine ?? machines[options.target];
   const interval = options.checkpointInterval ?? defaultCheckpoints(machine);
-  const { module, ids } = runTensorPipeline(spec, { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval }, options.onPass);
   const decisions: Decision[] = [];
   const request: ModeRequest = options.mode ?? 'auto';
+  const passes = { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval };
+  const convolved = request === 'conv' ? requestConvolutions(spec, machine, options.convolution ?? 'auto', decisions) : null;
+  const { module, ids } = runTensorPipeline(spec, convolved === null ? passes : { ...passes, convolutions: convolved.choice }, options.onPass);
+  convolved?.finish();
   const choose = (plan: RegionPlan): ScheduleDecision => {
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
     const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
@@ -63,8 +70,8 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
   const streams = new Set(spec.inputs.map((each) => each.name));
   const wanted = module.functions.filter((each) => options.entries !== 'forward-only' || each.name === 'forward');
-  const planned = wanted.map((body) => splitKernels(module, body, ids, {
-    machine, choose, layout: declaredLayout(spec),
+  const splitting: SplitKernelsOptions = {
+    machine, choose, layout: declaredLayout(spec), convolutions: options.convolution ?? 'auto',
     storage: (role, subject, dtype) => {
       if (dtype === 'flag' || dtype === 'index') return 'i32';
       const isStream = role === 'input' || role === 'output' || role === 'output-cotangent' || (role === 'gradient' && streams.has(subject));
@@ -73,14 +80,17 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
     onDecision: (subject, decision) => decisions.push({
       subject, chosen: describeSchedule(decision.schedule), alternatives: decision.alternatives, reason: decision.reason,
     }),
-  }));
-  const step = stepPlan(planned.find((each) => each.entry === 'forward'), wanted.find((each) => each.name === 'forward'), (reason) =>
-    decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason }));
+  };
+  const planned = wanted.map((body) => splitKernels(module, body, ids, splitting));
+  const recordStep = (reason: string): void => void decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason });
+  const step = convolved === null
+    ? stepPlan(planned.find((each) => each.entry === 'forward'), wanted.find((each) => each.name === 'forward'), recordStep)
+    : recurrentStep(spec, passes, splitting, recordStep);
   const plans = [...planned, ...step];
   const limits = { ...defaultLimits, sharedBytes: Math.max(defaultLimits.sharedBytes, machine.sharedBytes) };
   plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`, limits)));
   const header = {
-    layer: spec.name, compiler: compilerVersion, mode: decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
+    layer: spec.name, compiler: compilerVersion, mode: convolved !== null ? 'conv' : decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
     contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),
     axes: spec.axes, parameters: spec.params.map((param) => parameterOf(spec, param)), decisions,
   } as const;
@@ -100,6 +110,14 @@ function emit(options: CompileOptions, plans: readonly Plan[], header: Parameter
     default:
       return options.target satisfies never;
   }
+}
+
+/** The step of a layer in mode `conv`: one token is a recurrence in every mode. */
+function recurrentStep(spec: LayerSpec, passes: TensorPassOptions, splitting: SplitKernelsOptions, record: (reason: string) => void): readonly Plan[] {
+  const { module, ids } = runTensorPipeline(spec, passes);
+  const body = module.functions.find((each) => each.name === 'forward');
+  if (body === undefined) return [];
+  return stepPlan(splitKernels(module, body, ids, { ...splitting, onDecision: () => {} }), body, record);
 }
 
 /** The one-token step, or the recorded reason why there is none. */

@@ -8,8 +8,8 @@ import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './p
 import { lanesParametersFor } from './lanes-parameters.ts';
 import { segmentsParametersFor } from './segments-parameters.ts';
 
-/** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side. */
-export type ModeRequest = 'auto' | 'recurrent' | 'scan';
+/** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side; `conv`: no recurrence is left. */
+export type ModeRequest = 'auto' | 'recurrent' | 'scan' | 'conv';
 
 export type ScheduleRequest = {
   readonly mode: ModeRequest;

@@ -23,5 +23,5 @@ export type ConvolutionContext = {
   readonly algorithm: ConvolutionAlgorithm;
 };
 
-/** How convolutions and correlations are evaluated. */
-export type ConvolutionAlgorithm = 'direct' | 'fft';
+/** How convolutions and correlations are evaluated; `auto`: by the length of the run. */
+export type ConvolutionAlgorithm = 'direct' | 'fft' | 'auto';

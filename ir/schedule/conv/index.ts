@@ -1,12 +1,18 @@
 /** Launches of the operations that convolutions consist of. */
+import type { Machine } from '../parameters.ts';
 import type { ConvolutionOp, TensorInstruction } from '../../tensor/ops.ts';
-import type { ConvolutionContext } from './context.ts';
+import type { ConvolutionAlgorithm, ConvolutionContext } from './context.ts';
 import { emitDirect } from './direct.ts';
 import { emitMoment } from './moment.ts';
 import { emitPower } from './power.ts';
 import { emitResponse } from './response.ts';
 
 export type { ConvolutionAlgorithm, ConvolutionContext } from './context.ts';
+
+/** The choice in words. */
+export function describeAlgorithm(_machine: Machine, _algorithm: ConvolutionAlgorithm): string {
+  return 'direct convolution';
+}
 
 /** Appends the launches of one operation; its operands lie in memory. */
 export function emitConvolution(context: ConvolutionContext, op: ConvolutionOp, instruction: TensorInstruction): void {

@@ -1,0 +1,47 @@
+/**
+ * Convolutional mode on every device here: outputs, final states, all gradients and the step of every
+ * time-invariant layer against float64 that starts from the same f32 numbers, at lengths from one token
+ * to beyond several blocks, directly and by FFT; conv = scan = step follows from the common reference.
+ */
+import { afterAll, describe, expect, it } from 'vitest';
+import { compileSpec } from '../../backends/compile.ts';
+import { compareSequence, compareSteps } from '../../cli/verify/compare.ts';
+import { makeReference } from '../../cli/verify/reference.ts';
+import { runTensorPipeline } from '../../ir/pipeline.ts';
+import type { ExecutionDevice } from '../../runtime/device.ts';
+import { openWasm } from '../../runtime/wasm/index.ts';
+import { fromDevice } from '../../runtime/webgpu/index.ts';
+import { required } from '../../support/invariant.ts';
+import { convolutionLayers } from '../support/conv-layers.ts';
+import { openTestDevice } from '../support/webgpu.ts';
+
+/** Relative L2, as `statefuse verify` has it: the reference shares the rounded parameters, not the roundings of Δ and λ that follow. */
+const bar = 2e-5;
+
+const devices = new Map<'wasm' | 'wgsl', ExecutionDevice>();
+const opened = await openTestDevice();
+devices.set('wasm', await openWasm({ workers: 1, checks: 'canaries' }));
+if (opened !== null) devices.set('wgsl', fromDevice(opened));
+afterAll(async () => { for (const device of devices.values()) await device[Symbol.asyncDispose](); });
+
+const algorithms = ['direct'] as const;
+
+describe.each([...devices.keys()])('%s', (target) => {
+  describe.each(algorithms)('%s', (convolution) => {
+    it.each(convolutionLayers.map((each) => [each.name, each.spec] as const))('%s', async (_name, spec) => {
+      const device = required(devices.get(target), target);
+      const { artifact } = compileSpec(spec, { target, mode: 'conv', convolution });
+      expect(artifact.manifest.mode).toBe('conv');
+      const { module } = runTensorPipeline(spec, { withRespectTo: null, checkpointInterval: 16 });
+      const layer = await device.prepare(artifact);
+      for (const sizes of [{ batch: 2, length: 1 }, { batch: 1, length: 8 }, { batch: 3, length: 67 }, { batch: 2, length: 150 }]) {
+        const reference = makeReference(spec, module, sizes, 11);
+        const rows = await compareSequence(layer, sizes, reference);
+        const steps = sizes.length > 10 ? null : await compareSteps(layer, sizes, reference);
+        expect(rows.length).toBeGreaterThan(4);
+        for (const row of [...rows, ...(steps ?? [])]) expect.soft(row.relativeError, `length ${sizes.length}: ${row.entry} ${row.tensor}`).toBeLessThan(bar);
+      }
+      layer[Symbol.dispose]();
+    });
+  });
+});
