@@ -20,7 +20,7 @@ export function summarize(numbers: readonly number[]): Summary {
  */
 export function middleMean(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((left, right) => left - right);
-  const cut = Math.floor(sorted.length / 4);
+  const cut = Math.max(0, Math.ceil((sorted.length - 2) / 4));
   const middle = sorted.slice(cut, sorted.length - cut);
   return middle.reduce((sum, each) => sum + each, 0) / middle.length;
 }

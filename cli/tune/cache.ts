@@ -166,6 +166,14 @@ function sameKey(left: TuningKey, right: TuningKey): boolean {
   return keyTexts.every((name) => left[name] === right[name]) && left.batch === right.batch && left.length === right.length;
 }
 
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // there was no such folder, so there is no such file
+  }
+}
+
 /** Puts an entry in place of its like and at the end; what others wrote meanwhile is kept. Throws SSM7001. */
 export function storeTuning(path: string, shown: string, entry: TuningEntry): void {
   const others = readTuning(path, shown).entries.filter((each) => !sameKey(each.key, entry.key));
@@ -175,7 +183,7 @@ export function storeTuning(path: string, shown: string, entry: TuningEntry): vo
     writeFileSync(temporary, printTuning([...others, entry]), { flag: 'wx' });
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discard(temporary);
     throw ssmError('SSM7001', `cannot write \`${shown}\` (${codeOf(error)})`, 'choose another `--cache`');
   }
 }

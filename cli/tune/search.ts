@@ -65,7 +65,7 @@ class Search<Configuration> {
   readonly #request: SearchRequest<Configuration>;
   readonly #deadline: number;
   readonly #seen = new Set<string>();
-  #measured = 0;
+  readonly #measured = new Set<string>();
   #refused = 0;
 
   constructor(request: SearchRequest<Configuration>) {
@@ -87,13 +87,14 @@ class Search<Configuration> {
         if (each.samples.length > count) continue;
         // an unfinished first turn would leave nothing to compare
         if (this.#isOver() && each.samples.length > 0) return left.filter((one) => !fallen.has(one));
-        if (this.#isOver() && this.#measured > 0) {
+        if (this.#isOver() && this.#measured.size > 0) {
           fallen.add(each);
           continue;
         }
         const taken = await measurer.sample(each.configuration);
         if (typeof taken === 'number') {
-          if (each.samples.push(taken) === 1) this.#measured += 1;
+          each.samples.push(taken);
+          this.#measured.add(this.#request.space.keyOf(each.configuration));
           continue;
         }
         this.#refused += 1;
@@ -163,7 +164,7 @@ class Search<Configuration> {
   async #finish(start: Contestant<Configuration>, best: Contestant<Configuration>, ending: SearchResult<Configuration>['ending']): Promise<SearchResult<Configuration>> {
     const { space, measurer } = this.#request;
     const isSame = space.keyOf(start.configuration) === space.keyOf(best.configuration);
-    const counts = { measured: this.#measured, refused: this.#refused, ending };
+    const counts = { measured: this.#measured.size, refused: this.#refused, ending };
     const [rule, winner]: readonly [number[], number[]] = [[], []];
     const rounds = ending === 'nothing better' ? lastSamples : firstSamples;
     for (let at = 0; at < rounds; at++) {
