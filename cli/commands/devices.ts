@@ -1,6 +1,7 @@
 /** `statefuse devices`: what can run layers on this machine, and why the rest cannot. */
+import { listCudaDevices } from '../../runtime/cuda/index.ts';
 import type { DeviceInfo } from '../../runtime/device.ts';
-import { findCuda, openDevice, type DeviceName } from '../devices.ts';
+import { deviceNames, openDevice, targetOfDevice, type DeviceName } from '../devices.ts';
 import { exitCodes, type CommandEnvironment, type ExitCode } from '../environment.ts';
 import { renderTable, writeDocument } from '../output.ts';
 
@@ -17,7 +18,7 @@ type DeviceRow = {
 
 async function describe(name: DeviceName, environment: CommandEnvironment): Promise<DeviceRow> {
   const opened = await openDevice(name, environment);
-  const target = name === 'wasm' ? 'wasm' : 'wgsl';
+  const target = targetOfDevice[name];
   if (!opened.isPresent) {
     const [first] = opened.error.diagnostics;
     const reason = [first?.message, first?.help].filter((each) => typeof each === 'string').join('; ');
@@ -28,16 +29,22 @@ async function describe(name: DeviceName, environment: CommandEnvironment): Prom
   return { device: name, target, isPresent: true, name: info.name, details: info.details, reason: null };
 }
 
-function describeCuda(environment: CommandEnvironment): DeviceRow {
-  const { nvcc, driver } = findCuda(environment);
-  const found = [nvcc === null ? 'no nvcc on PATH' : 'nvcc is on PATH', driver === null ? 'no NVIDIA driver (libcuda.so.1)' : 'an NVIDIA driver is installed'];
-  const reason = `statefuse writes CUDA C++ but does not run it itself yet (see scripts/gpu-host); ${found.join(', ')}`;
-  return { device: 'cuda', target: 'cuda', isPresent: false, name: null, details: {}, reason };
+/** The GPUs that `cuda` does not mean: CUDA_VISIBLE_DEVICES chooses among them. */
+function furtherCudaDevices(): readonly DeviceRow[] {
+  return listCudaDevices().slice(1).map(({ name, details }, at) =>
+    ({ device: `cuda:${at + 1}`, target: 'cuda', isPresent: true, name, details, reason: null }));
+}
+
+async function describeAll(environment: CommandEnvironment): Promise<readonly DeviceRow[]> {
+  const rows: DeviceRow[] = [];
+  for (const name of deviceNames) rows.push(await describe(name, environment));
+  const hasCuda = rows.some((each) => each.target === 'cuda' && each.isPresent);
+  return hasCuda ? [...rows, ...furtherCudaDevices()] : rows;
 }
 
 /** Exit code 0 also where devices are missing: the list is the answer. */
 export async function runDevices(environment: CommandEnvironment, options: DevicesOptions): Promise<ExitCode> {
-  const rows = [await describe('wasm', environment), await describe('webgpu', environment), describeCuda(environment)];
+  const rows = await describeAll(environment);
   if (options.json === true) {
     writeDocument(environment, 'devices', { ok: true, devices: rows });
     return exitCodes.success;

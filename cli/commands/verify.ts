@@ -13,7 +13,7 @@ import { diagnosticToJson } from '../../support/render-diagnostic.ts';
 import type { RunSizes } from '../../support/size.ts';
 import type { SourceFile } from '../../support/source.ts';
 import { compileLayer, type Progress } from '../compile-layer.ts';
-import { openDevice, targetOfDevice, type DeviceName } from '../devices.ts';
+import { deviceNames, openDevice, targetOfDevice, type DeviceName } from '../devices.ts';
 import { exitCodes, type CommandEnvironment, type ExitCode } from '../environment.ts';
 import { parseSizes, readSource, requireLayer, type LoadedLayer } from '../load.ts';
 import { exitCodeOf, renderTable, writeDiagnostics, writeDocument } from '../output.ts';
@@ -86,7 +86,7 @@ async function verifyOn(task: Task, name: DeviceName, device: ExecutionDevice, o
 }
 
 async function verifyDevices(task: Task, wanted: DeviceName | 'all', outcome: Outcome): Promise<void> {
-  const names: readonly DeviceName[] = wanted === 'all' ? ['wasm', 'webgpu'] : [wanted];
+  const names: readonly DeviceName[] = wanted === 'all' ? deviceNames : [wanted];
   for (const name of names) {
     const opened = await openDevice(name, task.environment);
     if (!opened.isPresent) {
