@@ -53,7 +53,7 @@ function withTensors(command: Command): Command {
     .addOption(new Option('--batch <number>', 'sequences, where no tensor tells').argParser(positiveInteger))
     .addOption(new Option('--length <number>', 'tokens, where no tensor tells').argParser(positiveInteger))
     .addOption(new Option('--seed <number>', 'of the initialisers').argParser(positiveInteger).default(1))
-    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu']).default('wasm'))
+    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'cuda']).default('wasm'))
     .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'));
 }
 
@@ -88,7 +88,7 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .addHelpText('after', example('statefuse explain examples/s6.ssm --target wgsl'))
     .action((file: string, options: ExplainOptions) => act('explain', options, () => runExplain(environment, file, options, run.progress)));
   withLayer(program.command('verify').description('compare devices and modes with a float64 reference').argument('<file>', 'text; `-` is the standard input'))
-    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'all']).default('all'))
+    .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'cuda', 'all']).default('all'))
     .addOption(new Option('--batch <number>', 'sequences').argParser(positiveInteger).default(2))
     .addOption(new Option('--length <number>', 'tokens').argParser(positiveInteger).default(37))
     .addOption(new Option('--seed <number>', 'of the random numbers').argParser(positiveInteger).default(1))
