@@ -9,7 +9,7 @@ import type { LayerSpec } from './dsl/spec.ts';
 import { initialParameters } from './ir/initial/index.ts';
 import { hasErrors, SsmError, type Diagnostic } from './support/diagnostic.ts';
 
-export type { Artifact, Manifest, TargetName } from './backends/artifact.ts';
+export type { Manifest, TargetName } from './backends/artifact.ts';
 export { compileSpec, type CompileOptions, type CompileResult } from './backends/compile.ts';
 export type { LayerSpec } from './dsl/spec.ts';
 export { initialParameters } from './ir/initial/index.ts';

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { compilerVersion } from '../backends/compile.ts';
 import { runCheck, type CheckOptions } from './commands/check.ts';
 import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
+import { runCompileTypescript, type TypescriptOptions } from './commands/compile-typescript.ts';
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
 import { runFormat, type FormatOptions } from './commands/format.ts';
@@ -30,9 +31,9 @@ function withLayer(command: Command): Command {
     .option('--json', 'one JSON document on the output');
 }
 
-function withCompiler(command: Command): Command {
+function withCompiler(command: Command, hosts: readonly string[] = []): Command {
   return command
-    .addOption(new Option('--target <target>', 'what the kernels are for').choices(['wasm', 'wgsl', 'cuda']).default('wasm'))
+    .addOption(new Option('--target <target>', 'what the kernels are for').choices(['wasm', 'wgsl', 'cuda', ...hosts]).default('wasm'))
     .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'))
     .addOption(new Option('--dtype <dtype>', 'storage of inputs and outputs; states and parameters stay f32').choices(['f32', 'f16', 'bf16']).default('f32'))
     .option('--dump-after <pass>', `print the IR after a pass, or \`all\` (${passNames.join(', ')})`)
@@ -78,10 +79,15 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse format examples/*.ssm --check'))
     .action((files: string[], options: FormatOptions) => act('format', options, () => runFormat(environment, files, options)));
-  withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest').argument('<file>', 'text; `-` is the standard input'))))
+  withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest, or a module that carries them').argument('<file>', 'text; `-` is the standard input')), ['ts']))
     .option('--out-dir <folder>', 'where the files go')
+    .addOption(new Option('--emit <form>', 'form of the module of `--target ts`; `types` declares what a bundler plugin imports').choices(['ts', 'js', 'types']).default('ts'))
+    .addOption(new Option('--carry <target...>', 'for which devices that module has kernels (default: wasm and wgsl)').choices(['wasm', 'wgsl', 'cuda']).default([]))
+    .addOption(new Option('--seed <number>', 'let that module carry initial parameters of this seed').argParser(positiveInteger))
     .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))
-    .action((file: string, options: CompileCommandOptions) => act('compile', options, () => runCompile(environment, file, options, run.progress)));
+    .action((file: string, options: CompileCommandOptions | (TypescriptOptions & { readonly target: 'ts' })) => act('compile', options, () => options.target === 'ts'
+      ? runCompileTypescript(environment, file, options)
+      : runCompile(environment, file, options, run.progress)));
   withTuning(withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input'))))
     .addOption(new Option('--batch <number>', 'sequences, for costs').argParser(positiveInteger).default(8))
     .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))
