@@ -14,10 +14,12 @@ import { defaultWgslTarget, type WgslTarget } from './target.ts';
 
 export { defaultWgslTarget, type WgslTarget } from './target.ts';
 
-type EmittedEntry = { readonly entry: ManifestEntry; readonly kernels: readonly Kernel[] };
+type EmittedKernel = Kernel & { /** a tensor of the plan is read and written in this kernel */ readonly readsBack: boolean };
+type EmittedEntry = { readonly entry: ManifestEntry; readonly kernels: readonly EmittedKernel[] };
 
 function emitEntry(plan: Plan, target: WgslTarget): EmittedEntry {
   plan.kernels.forEach(checkStorage);
+  const readsBack = plan.kernels.map((kernel) => kernel.buffers.some((each) => each.access === 'read-write'));
   const { kernels: bound, arenas } = assignBindings(plan, target.storageBuffers);
   const windowed = bound.map((kernel) => raiseLargeGrid(kernel, target.workgroups));
   const raised = windowed.map(({ kernel, gridBase }) => ({ kernel: raiseKernel(kernel, target), gridBase }));
@@ -28,7 +30,7 @@ function emitEntry(plan: Plan, target: WgslTarget): EmittedEntry {
   });
   return {
     entry: { ...entry, dispatches, ...(arenas.length > 0 ? { arenas } : {}) },
-    kernels: raised.map((each) => each.kernel),
+    kernels: raised.map(({ kernel }, at) => ({ ...kernel, readsBack: readsBack[at] === true })),
   };
 }
 
@@ -59,7 +61,7 @@ function shareKernels(entries: readonly ReturnType<typeof emitEntry>[]): readonl
   const names = new Map<string, string>();
   return entries.map(({ entry, kernels }) => {
     const renamed = new Map(kernels.map((kernel) => {
-      const content = printWgsl({ ...kernel, name: 'same' }, []);
+      const content = printWgsl({ ...kernel, name: 'same' }, [], kernel.readsBack);
       const name = names.get(content) ?? kernel.name;
       names.set(content, name);
       return [kernel.name, name] as const;
@@ -92,6 +94,6 @@ export function emitWgsl(
       requiredLimits: { ...requiredLimits(kernels), ...(subgroups ? { subgroupMinSize: 32 } : {}) },
       requiredFeatures: subgroups ? ['subgroups'] : [],
     },
-    code: { kind: 'text', kernels: new Map(kernels.map((each) => [each.name, printWgsl(each, notes)])) },
+    code: { kind: 'text', kernels: new Map(kernels.map((each) => [each.name, printWgsl(each, notes, each.readsBack)])) },
   };
 }

@@ -69,13 +69,16 @@ function usesShuffle(kernel: Kernel): boolean {
 }
 
 /** `workgroupBarrier` orders workgroup memory; buffers need their own call when they are read back. */
-function barrierCalls(kernel: Kernel): readonly string[] {
-  const readsBack = kernel.buffers.some((each) => each.access === 'read-write');
+function barrierCalls(readsBack: boolean): readonly string[] {
   return readsBack ? ['workgroupBarrier();', 'storageBarrier();'] : ['workgroupBarrier();'];
 }
 
-/** The WGSL module of one raised kernel; `notes` are header lines made by the compiler. */
-export function printWgsl(kernel: Kernel, notes: readonly string[] = []): string {
+/**
+ * The WGSL module of one raised kernel; `notes` are header lines made by the compiler. `readsBack`: some
+ * invocation may read from a tensor what another one wrote before a barrier. (Of buffers alone that
+ * cannot be seen: an arena holds tensors that are read beside others that are written.)
+ */
+export function printWgsl(kernel: Kernel, notes: readonly string[], readsBack: boolean): string {
   const names = nameKernelParts(kernel);
   const own: PrinterNames = {
     uniforms: names.namer.fresh('uniforms'),
@@ -83,7 +86,7 @@ export function printWgsl(kernel: Kernel, notes: readonly string[] = []): string
     invocation: names.namer.fresh('invocation'),
   };
   const structName = names.namer.fresh('Uniforms');
-  const spelling = wgslSpelling(names, own, barrierCalls(kernel));
+  const spelling = wgslSpelling(names, own, barrierCalls(readsBack));
   const lines = [
     ...headerLines(kernel, notes),
     ...(usesShuffle(kernel) ? ['enable subgroups;'] : []),

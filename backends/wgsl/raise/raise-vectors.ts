@@ -2,7 +2,7 @@
  * Vector loads and stores as scalar ones with the index named once (WGSL buffers here are arrays of
  * scalars), and horizontal sums as additions of lanes in the order the IR fixes.
  */
-import { add, compose, extract, integer, load } from '../../../ir/kernel/builder.ts';
+import { add, compose, extract, integer, load, loadShared } from '../../../ir/kernel/builder.ts';
 import type { Kernel, KernelExpression, KernelStatement } from '../../../ir/kernel/nodes.ts';
 import { mapBodies } from '../../../ir/kernel/walk.ts';
 import { freshIds, hoisterInto, rewriteHoisting, type HoistRule, type IdSource } from './hoist.ts';
@@ -19,6 +19,11 @@ const raiseExpression: HoistRule = (expression, hoister) => {
     const wide: Load = expression;
     const index = hoister.bind('at', wide.index);
     return compose(laneNumbers(wide.type.width).map((lane) => load(wide.buffer, add(index, integer(lane)))));
+  }
+  if (expression.kind === 'load-shared' && expression.type.width > expression.array.type.width) {
+    const { array } = expression;
+    const index = hoister.bind('at', expression.index);
+    return compose(laneNumbers(expression.type.width).map((lane) => loadShared(array, add(index, integer(lane)))));
   }
   if (expression.kind === 'horizontal-add') {
     const vector = hoister.bind('lanes', expression.operand);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ManifestHeader } from '../../../backends/manifest.ts';
 import { defaultWgslTarget, emitWgsl, type WgslTarget } from '../../../backends/wgsl/index.ts';
-import { add, builtin, integer, KernelBuilder, literal, load, multiply, unary } from '../../../ir/kernel/builder.ts';
+import { add, builtin, integer, KernelBuilder, literal, load, loadShared, multiply, unary } from '../../../ir/kernel/builder.ts';
 import { f32 } from '../../../ir/kernel/nodes.ts';
 import type { Plan } from '../../../ir/plan.ts';
 import type { Artifact } from '../../../backends/artifact.ts';
@@ -113,6 +113,24 @@ describe('WGSL text', () => {
     const longest = Math.max(...text.split(';').map((statement) => statement.split('+').length));
     expect(longest).toBeLessThan(40);
     expect(text.match(/u_0\[/g)).toHaveLength(2000);
+  });
+
+  it('orders buffers at barriers only where a tensor is read back', () => {
+    const text = (access: 'write' | 'read-write'): string => {
+      const build = new KernelBuilder();
+      const u = build.buffer('u', 'f32', 'read', 64);
+      const results = Array.from({ length: 9 }, (_, at) => build.buffer(`y${at}`, 'f32', at === 0 ? access : 'write', 64));
+      const shared = build.shared('row', f32, 64);
+      const own = builtin('invocation');
+      build.storeShared(shared, own, load(u, own));
+      build.barrier();
+      for (const each of results) build.store(each, own, loadShared(shared, own));
+      const tensors = [u, ...results].map((each) => ({ name: each.name, role: each.access === 'read' ? 'input' : 'output', dims: [64] }) as const);
+      return emitText(forwardPlan(tensors, [build.finish({ name: 'rows', notes: [], workgroupSize: 64, grid: [1, 1, 1] })]));
+    };
+    expect(text('write')).toContain('workgroupBarrier();');
+    expect(text('write')).not.toContain('storageBarrier();');
+    expect(text('read-write')).toContain('storageBarrier();');
   });
 
   it('refuses what WGSL cannot hold, with the numbers', () => {
