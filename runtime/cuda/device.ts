@@ -31,7 +31,7 @@ export type CudaPreparedLayer = PreparedLayer & {
   capture(requests: readonly RunRequest[]): CudaGraph;
 };
 
-export type CudaDevice = ExecutionDevice & {
+export type CudaDevice = Omit<ExecutionDevice, 'prepare'> & {
   prepare(artifact: Artifact): Promise<CudaPreparedLayer>;
   readonly memoryUse: () => NativeMemoryUse;
   /** gives memory that is kept for later tensors back to the driver; waits for work in flight */

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Runs the CUDA suite of a folder that `pack.sh --cuda` made: unpacks it, finds NVRTC, lists the devices,
+# verifies every example on the GPU, then times and provokes errors (see cuda-suite.ts).
+# usage: run-cuda.sh   OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
+packed=$(cd "$(dirname "$0")" && pwd)
+export OUT="${OUT:-$PWD/out}"
+mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+unpack() {
+  if command -v xz > /dev/null; then xz -dc "$1"; else python3 -c 'import lzma, shutil, sys
+shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; fi
+}
+unpack "$packed/program.tar.xz" | tar -C "$work" -xf - || exit 1
+node="${NODE:-$work/node}"
+mkdir -p "$(dirname "$node")"
+if [ ! -x "$node" ]; then
+  unpack "${NODE_XZ:-$packed/node.xz}" > "$node.$$" && chmod +x "$node.$$" && mv "$node.$$" "$node" || exit 1
+fi
+export XDG_CACHE_HOME="$work/cache" UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-8}"
+if [ -z "${STATEFUSE_NVRTC:-}" ] && ! ls /usr/local/cuda*/lib64/libnvrtc.so* > /dev/null 2>&1; then
+  found=$(python3 -c 'import glob, site
+print((sum((glob.glob(p + "/nvidia/**/libnvrtc.so.*[0-9]", recursive=True) for p in site.getsitepackages()), []) or [""])[0])' 2> /dev/null)
+  [ -z "$found" ] || export STATEFUSE_NVRTC="$found"
+fi
+
+cd "$work" || exit 1
+status=0
+main=js/cli/main.js
+step() {
+  timeout "${LIMIT:-60}" "$@" >> "$OUT/cuda.log" 2>&1 || { echo "exit status $?: $*" >> "$OUT/cuda.log"; status=1; }
+}
+: > "$OUT/cuda.log"
+step "$node" $main devices
+# most of the time goes to NVRTC: side by side
+mkdir logs
+for example in examples/*.ssm; do
+  ( timeout "${LIMIT:-60}" "$node" $main verify "$example" --device cuda > "logs/$(basename "$example")" 2>&1 || echo "exit status $?" >> "logs/$(basename "$example")" ) &
+done
+wait
+for log in logs/*; do
+  echo "== $log" >> "$OUT/cuda.log"
+  cat "$log" >> "$OUT/cuda.log"
+  grep -q '^exit status' "$log" && status=1
+done
+for suite in overhead dtypes errors fault; do
+  echo "== $suite" >> "$OUT/cuda.log"
+  step "$node" --expose-gc js/scripts/gpu-host/cuda-suite.js $suite
+done
+echo "== $(ls "$XDG_CACHE_HOME/statefuse/cuda" | wc -l) cubins in the cache" >> "$OUT/cuda.log"
+grep '^{' "$OUT/cuda.log" > "$OUT/cuda.jsonl"
+cat "$OUT/cuda.log"
+exit $status
