@@ -35,6 +35,10 @@ describe('compile --target ts', () => {
   it('writes the declarations that an import of the text needs', async () => {
     expect((await compile('--out-dir', 'out', '--emit', 'types')).code).toBe(0);
     expect(readdirSync(join(directory, 'out'))).toEqual(['hgrn.ssm.d.ts']);
+    const block = resolve('examples/mamba-block.ssm');
+    const { output } = await runCommand(['compile', block, '--target', 'ts', '--emit', 'types', '--carry', 'wasm', '--out-dir', 'out'], { directory });
+    expect(output).toBe('SelectiveScan, MambaBlock as a module for wasm: mamba-block.ssm.d.ts in out\n');
+    expect(read('mamba-block.ssm.d.ts').match(/^export declare const \w+/gm)).toEqual(['export declare const SelectiveScan', 'export declare const MambaBlock']);
   });
 
   it('answers in JSON', async () => {
