@@ -46,8 +46,8 @@ describe('compile --target ts', () => {
     expect(document).toMatchObject({ schema: 'statefuse-compile', ok: true, files: ['HGRN.ts'], layer: 'HGRN', target: 'ts', carries: ['wgsl', 'cuda'] });
   });
 
-  it('refuses what a target cannot hold, and a missing folder', async () => {
-    expect(await compile('--out-dir', 'out', '--dtype', 'bf16')).toMatchObject({ code: 3, output: '' });
+  it('refuses mistakes and a missing folder, and writes nothing', async () => {
+    expect(await compile('--out-dir', 'out', '--size', 'D=0')).toMatchObject({ code: 1, output: '' });
     expect((await compile()).code).toBe(2);
     expect((await compile('--out-dir', 'out', '--carry', 'ts')).code).toBe(2);
     expect(readdirSync(directory)).toEqual([]);
