@@ -6,24 +6,26 @@ import { concat, hardLine, indent, renderDoc, text, type Doc } from '../../suppo
 import { assertNever, invariant } from '../../support/invariant.ts';
 import { commentText } from '../../support/namer.ts';
 import { formatSize } from '../../support/size.ts';
-import type { Kernel, StorageType } from '../../ir/kernel/nodes.ts';
+import type { Buffer, Kernel } from '../../ir/kernel/nodes.ts';
 import { visitExpressions } from '../../ir/kernel/walk.ts';
 import { nameKernelParts, type KernelNames } from '../print/names.ts';
 import { printStatements } from '../print/statement.ts';
+import { halfLines, nameHalves } from './halves.ts';
 import { typeName, wgslSpelling, type PrinterNames } from './spelling.ts';
 
-function storageElement(storage: StorageType): string {
+function storageElement({ storage, access }: Buffer): string {
   switch (storage) {
     case 'f32':
     case 'i32':
     case 'u32':
       return storage;
-    case 'f64':
     case 'f16':
     case 'bf16':
+      return access === 'read' ? 'u32' : 'atomic<u32>';
+    case 'f64':
     case 'i8':
     case 'u8':
-      invariant(false, `storage ${storage} is raised or refused before printing`);
+      invariant(false, `storage ${storage} is refused before printing`);
       break;
     default:
       return assertNever(storage, 'storageElement');
@@ -41,7 +43,7 @@ function bindingLines(
 ): readonly string[] {
   const buffers = kernel.buffers.map((buffer, at) => {
     const access = buffer.access === 'read' ? 'read' : 'read_write';
-    const type = `array<${storageElement(buffer.storage)}>`;
+    const type = `array<${storageElement(buffer)}>`;
     return `@group(0) @binding(${at}) var<storage, ${access}> ${names.of(buffer.id)}: ${type};`;
   });
   if (kernel.uniforms.length === 0) return buffers;
@@ -86,13 +88,15 @@ export function printWgsl(kernel: Kernel, notes: readonly string[], readsBack: b
     invocation: names.namer.fresh('invocation'),
   };
   const structName = names.namer.fresh('Uniforms');
-  const spelling = wgslSpelling(names, own, barrierCalls(readsBack));
+  const halves = nameHalves(kernel, names);
+  const spelling = wgslSpelling(names, own, halves, barrierCalls(readsBack));
   const lines = [
     ...headerLines(kernel, notes),
     ...(usesShuffle(kernel) ? ['enable subgroups;'] : []),
     '',
     ...bindingLines(kernel, names, own, structName),
     ...sharedLines(kernel, names),
+    ...halfLines(kernel, names, halves),
     '',
     `@compute @workgroup_size(${kernel.workgroupSize})`,
     `fn ${kernel.name}(`,

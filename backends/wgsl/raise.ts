@@ -37,7 +37,7 @@ export const raisePasses: readonly RaisePass[] = [
 /** Reports storage types that WGSL lacks. */
 export function checkStorage(kernel: Kernel): void {
   for (const buffer of kernel.buffers) {
-    if (buffer.storage === 'f32' || buffer.storage === 'i32' || buffer.storage === 'u32') continue;
+    if (['f32', 'f16', 'bf16', 'i32', 'u32'].includes(buffer.storage)) continue;
     throw ssmError('SSM5003', `tensor \`${buffer.name}\` is stored as ${buffer.storage}, which this target cannot hold`,
       'store it as f32 for the `wgsl` target');
   }

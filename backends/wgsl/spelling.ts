@@ -2,12 +2,13 @@
 import { concat, text, type Doc } from '../../support/doc.ts';
 import { assertNever, invariant } from '../../support/invariant.ts';
 import type {
-  BinaryOperator, Builtin, KernelExpression, KernelType, UnaryOperator,
+  BinaryOperator, Buffer, Builtin, KernelExpression, KernelType, UnaryOperator,
 } from '../../ir/kernel/nodes.ts';
 import {
   callDoc, indexDoc, operandDoc, primary, type Printed, type SpecialExpression,
 } from '../print/expression.ts';
 import { f32Digits, integerDigits } from '../print/literal.ts';
+import { isHalf, type HalfNames } from './halves.ts';
 import type { KernelNames } from '../print/names.ts';
 import { assignmentDoc, type SpecialStatement, type StatementSpelling } from '../print/statement.ts';
 
@@ -61,6 +62,13 @@ function lane(vector: Printed, at: number): Printed {
   return { doc: concat(operandDoc(vector, 'primary'), `.${name}`), level: 'primary' };
 }
 
+type Context = {
+  readonly names: KernelNames;
+  readonly own: PrinterNames;
+  readonly halves: (buffer: Buffer) => HalfNames;
+  readonly barriers: readonly string[];
+};
+
 /** A builtin as WGSL has it, of type u32. */
 function builtinName(of: Builtin, own: PrinterNames): string {
   switch (of) {
@@ -78,8 +86,9 @@ function builtinName(of: Builtin, own: PrinterNames): string {
 }
 
 function special(
-  expression: SpecialExpression, print: (operand: KernelExpression) => Printed, names: KernelNames, own: PrinterNames,
+  expression: SpecialExpression, print: (operand: KernelExpression) => Printed, context: Context,
 ): Printed {
+  const { names, own, halves } = context;
   switch (expression.kind) {
     case 'select':
       return callDoc('select', [expression.whenFalse, expression.whenTrue, expression.condition].map(print));
@@ -94,6 +103,7 @@ function special(
       return callDoc(`bitcast<${typeName(expression.type)}>`, [print(expression.operand)]);
     case 'load':
       invariant(expression.type.width === 1, 'vector loads are raised before printing');
+      if (isHalf(expression.buffer)) return callDoc(halves(expression.buffer).load, [print(expression.index)]);
       return indexDoc(names.of(expression.buffer.id), print(expression.index));
     case 'load-shared':
     case 'element':
@@ -113,7 +123,7 @@ function special(
 }
 
 function statement(
-  of: SpecialStatement, print: (expression: KernelExpression) => Printed, names: KernelNames, barriers: readonly string[],
+  of: SpecialStatement, print: (expression: KernelExpression) => Printed, { names, halves, barriers }: Context,
 ): readonly Doc[] {
   switch (of.kind) {
     case 'array':
@@ -123,6 +133,7 @@ function statement(
       return [assignmentDoc(indexDoc(names.of(of.array.id), print(of.index)).doc, print(of.value))];
     case 'store':
       invariant(of.value.type.width === 1, 'vector stores are raised before printing');
+      if (isHalf(of.buffer)) return [concat(callDoc(halves(of.buffer).store, [of.index, of.value].map(print)).doc, ';')];
       return [assignmentDoc(indexDoc(names.of(of.buffer.id), print(of.index)).doc, print(of.value))];
     case 'barrier':
       return barriers.map(text);
@@ -133,8 +144,9 @@ function statement(
 
 /** The table for one kernel; `barriers` are the calls that a barrier of it stands for. */
 export function wgslSpelling(
-  names: KernelNames, own: PrinterNames, barriers: readonly string[],
+  names: KernelNames, own: PrinterNames, halves: (buffer: Buffer) => HalfNames, barriers: readonly string[],
 ): StatementSpelling {
+  const context: Context = { names, own, halves, barriers };
   return {
     literal,
     builtin: (name) => `i32(${builtinName(name, own)})`,
@@ -142,9 +154,9 @@ export function wgslSpelling(
     uniform: (of) => `${own.uniforms}.${names.of(of.id)}`,
     unaryFunction: (operator) => unaryNames[operator],
     binaryFunction,
-    special: (expression, print) => special(expression, print, names, own),
+    special: (expression, print) => special(expression, print, context),
     declaration: (of, mutability) => `${mutability === 'constant' ? 'let' : 'var'} ${names.of(of.id)}`,
     loopVariable: (of) => `var ${names.of(of.id)}`,
-    statement: (of, print) => statement(of, print, names, barriers),
+    statement: (of, print) => statement(of, print, context),
   };
 }
