@@ -8,12 +8,14 @@ import type { Session } from './session.ts';
 import { bytesPerElement } from '../storage.ts';
 import { createTensor, isWebGpuTensor, type WebGpuTensor } from './tensor.ts';
 import { bufferUsage } from './usage.ts';
+import type { Workspace } from './workspace.ts';
 
 /** What a prepared layer knows when it runs. */
 export type RunContext = {
   readonly session: Session;
   readonly manifest: Manifest;
   readonly pipelines: ReadonlyMap<string, KernelPipeline>;
+  readonly workspace: Workspace;
 };
 
 /** A tensor's bytes in a buffer. */
@@ -56,7 +58,7 @@ export function disposeNew(results: ReadonlyMap<string, WebGpuTensor>, request: 
   for (const [name, tensor] of results) if (!request.into.has(name)) tensor[Symbol.dispose]();
 }
 
-/** Buffers for arenas, scratch and host inputs; freed after the run. */
+/** Buffers for arenas, scratch and host inputs; back to the workspace after the run. */
 export function allocate(context: RunContext, request: CheckedRequest): Allocation {
   const { session } = context;
   const results = allocateResults(context, request);
@@ -64,11 +66,16 @@ export function allocate(context: RunContext, request: CheckedRequest): Allocati
   const places = new Map<string, Place>();
   const bindings = new Map<string, GPUBuffer>();
   const release = (outcome: 'kept' | 'failed'): void => {
+    if (outcome === 'kept') {
+      context.workspace.give(request.entry.name, temporary);
+      return;
+    }
     temporary.forEach((each) => session.destroyBuffer(each));
-    if (outcome === 'failed') disposeNew(results, request);
+    disposeNew(results, request);
   };
   const make = (bytes: number, name: string): GPUBuffer => {
-    const buffer = session.createBuffer(bytes, storageUsage, `ssm/${context.manifest.layer}/${request.entry.name}/${name}`);
+    const label = `ssm/${context.manifest.layer}/${request.entry.name}/${name}`;
+    const buffer = context.workspace.take(request.entry.name, bytes, storageUsage, label);
     temporary.push(buffer);
     bindings.set(name, buffer);
     return buffer;

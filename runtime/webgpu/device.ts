@@ -4,6 +4,7 @@ import { ssmError } from '../../support/diagnostic.ts';
 import type { DeviceInfo, DeviceTensor, ExecutionDevice, PreparedLayer, TensorData } from '../device.ts';
 import { createPipelineCache, type KernelPipeline, type PipelineCache } from './pipelines.ts';
 import { runEntry } from './run.ts';
+import { createWorkspace } from './workspace.ts';
 import { createSession, type Session, type SessionOptions } from './session.ts';
 import { checkData, isStorageName } from '../storage.ts';
 import { createTensor } from './tensor.ts';
@@ -132,15 +133,17 @@ async function prepare(session: Session, cache: PipelineCache, artifact: Artifac
   const code = checkArtifact(artifact);
   checkRequirements(artifact.manifest, session.device);
   const pipelines = await compileKernels(cache, artifact, code);
+  const workspace = createWorkspace(session);
   let disposed = false;
   return {
     artifact,
     async run(request) {
       if (disposed) throw ssmError('SSM6003', `layer \`${artifact.manifest.layer}\` was used after dispose`);
-      return runEntry({ session, manifest: artifact.manifest, pipelines }, request);
+      return runEntry({ session, manifest: artifact.manifest, pipelines, workspace }, request);
     },
     [Symbol.dispose]() {
       disposed = true;
+      workspace.dispose();
     },
   };
 }
