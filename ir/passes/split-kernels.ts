@@ -11,6 +11,9 @@ import type { Kernel, StorageType } from '../kernel/nodes.ts';
 import type { EntryName, Plan, PlanTensor, TensorRole } from '../plan.ts';
 import { emitConvolution, type ConvolutionAlgorithm } from '../schedule/conv/index.ts';
 import { emitLoopNest } from '../schedule/loop-nest.ts';
+import { emitNestGroup } from '../schedule/nest-group.ts';
+import type { NestContext } from '../schedule/nest-values.ts';
+import { groupLaunches, type LaunchGroup } from './group-launches.ts';
 import type { MemoryReference } from '../schedule/access.ts';
 import type { Machine, ScanSchedule } from '../schedule/parameters.ts';
 import { planRegion, type RegionPlan } from '../schedule/region-plan.ts';
@@ -207,8 +210,12 @@ class KernelSplit {
     return operandsOf(op).reduce((sum, each) => sum + this.#inlineCost(each), own);
   }
 
-  /** A launch for a value; elementwise ones over the same axes wait to share one. */
+  /** A launch for a value. On GPUs launches wait for the next recurrence to be grouped, on CPUs elementwise ones to share a loop. */
   #nest(root: ValueId, target: MemoryReference, name: string): void {
+    if (this.#options.machine.maximumWorkgroup > 1) {
+      this.#waiting.push({ root, target, name });
+      return;
+    }
     const op = this.#definitions.get(root)?.op;
     const isShareable = op !== undefined && isElementwise(op) && (this.#memory.get(root) ?? target) === target;
     const first = this.#waiting[0];
@@ -218,24 +225,68 @@ class KernelSplit {
     if (!isShareable) this.#flush();
   }
 
-  /** Emits the waiting launch, before anything that may read what it makes. */
+  /** Emits the waiting launches, before anything that may read what they make. */
   #flush(): void {
-    const [first, ...also] = this.#waiting;
+    const waiting = this.#waiting;
     this.#waiting = [];
+    if (waiting.length === 0) return;
+    if (this.#options.machine.maximumWorkgroup === 1) {
+      this.#emitNest(waiting, (id) => this.#memory.get(id) ?? null);
+      return;
+    }
+    const place = new Map(waiting.flatMap((each, at) => (this.#isCopy(each) ? [] : [[each.root, at] as const])));
+    const groups = groupLaunches(waiting, {
+      rootOf: (each) => each.root, axesOf: (id) => this.#typeOf(id).axes, definitions: this.#definitions,
+      liesFor: (each, id) => (each.root === id ? this.#isCopy(each) : this.#memory.has(id) && (place.get(id) ?? -1) < waiting.indexOf(each)),
+      extent: (axis) => this.#extent(axis), maximumWorkgroup: this.#options.machine.maximumWorkgroup,
+    });
+    const groupOf = new Map(groups.flatMap(({ members }, at) => members.filter((each) => !this.#isCopy(each)).map((each) => [each.root, at] as const)));
+    groups.forEach((group, at) => {
+      // what this stretch makes lies in memory for later groups only
+      const memory = (id: ValueId): MemoryReference | null => ((groupOf.get(id) ?? -1) < at ? (this.#memory.get(id) ?? null) : null);
+      if (group.members.length === 1) this.#emitNest(group.members, (id) => (id === group.members[0]?.root ? (this.#memory.get(id) ?? null) : memory(id)));
+      else this.#emitGroup(group, memory);
+    });
+  }
+
+  /** Whether a launch only copies a value that lies elsewhere. */
+  #isCopy({ root, target }: Waiting): boolean {
+    return (this.#memory.get(root) ?? target) !== target;
+  }
+
+  #context(memory: (id: ValueId) => MemoryReference | null): NestContext {
+    return {
+      definitions: this.#definitions, axesOf: (id) => this.#typeOf(id).axes, names: (id) => required(this.#names.get(id), 'name'),
+      memory, extent: (axis) => this.#extent(axis),
+    };
+  }
+
+  #emitNest([first, ...also]: readonly Waiting[], memory: (id: ValueId) => MemoryReference | null): void {
     if (first === undefined) return;
     const { machine } = this.#options;
     const axes = this.#typeOf(first.root).axes;
     const isCpu = machine.maximumWorkgroup === 1;
     const parameters = { kind: 'loop-nest', workgroupSize: isCpu ? 1 : Math.min(256, machine.maximumWorkgroup), vectorWidth: machine.vectorWidth } as const;
-    const made = [first, ...also].map((each) => kernelName(each.name));
     this.#kernels.push(emitLoopNest({
-      name: kernelName(first.name), notes: [`computes ${made.join(', ')} over ${axes.join(', ') || 'one element'}`], root: first.root, axes, target: first.target, also,
-      definitions: this.#definitions,
-      axesOf: (id) => this.#typeOf(id).axes,
-      names: (id) => required(this.#names.get(id), 'name'),
-      memory: (id) => this.#memory.get(id) ?? null,
-      extent: (axis) => this.#extent(axis),
+      ...this.#context(memory), name: kernelName(first.name), notes: [noteOf([first, ...also], axes)], root: first.root, axes, target: first.target, also,
     }, parameters));
+  }
+
+  #emitGroup({ members, axes, across }: LaunchGroup<Waiting>, memory: (id: ValueId) => MemoryReference | null): void {
+    const own = new Set(members.filter((each) => !this.#isCopy(each)).map((each) => each.root));
+    const first = required(members[0], 'member');
+    this.#kernels.push(emitNestGroup({
+      ...this.#context(memory), name: kernelName(first.name), notes: [noteOf(members, axes)], axes, across,
+      maximumWorkgroup: this.#options.machine.maximumWorkgroup,
+      members: members.map(({ root, target }) => ({ root, target: own.has(root) && target.tensor.role === 'scratch' && this.#isInternal(root, own) ? null : target })),
+    }));
+  }
+
+  /** Whether nothing but the results of one launch is computed from a value. */
+  #isInternal(id: ValueId, own: ReadonlySet<ValueId>): boolean {
+    if (this.#target.results.some((each) => each.value === id)) return false;
+    return this.#target.instructions.filter((each) => operandsOf(each.op).includes(id)).every((user) =>
+      user.results.every((value) => own.has(value.id) || (!this.#memory.has(value.id) && isElementwise(user.op) && this.#isInternal(value.id, own))));
   }
 
   #scan(instruction: TensorInstruction, op: AffineScanOp): void {
@@ -306,6 +357,13 @@ function argumentName(role: Extract<TensorOp, { kind: 'argument' }>['role'], sub
     'output-cotangent': `d.${subject}`, 'final-cotangent': `d.${subject}.final`,
   };
   return names[role];
+}
+
+/** One line with what a launch computes. */
+function noteOf(members: readonly Waiting[], axes: readonly string[]): string {
+  const names = members.slice(0, 8).map((each) => kernelName(each.name)).join(', ');
+  const others = members.length > 8 ? ` and ${members.length - 8} more` : '';
+  return `computes ${names}${others} over ${axes.join(', ') || 'one element'}`;
 }
 
 /** Identifier stem of a kernel: letters, digits and underscores of the path. */

@@ -51,6 +51,8 @@ export type SegmentsParameters = {
   readonly tokens: number;
   /** whether a tile's operands are loaded while the tile before it is computed */
   readonly prefetch: boolean;
+  /** how often the channels of a workgroup may be halved (and its segments doubled) at launch, where a batch leaves the machine empty */
+  readonly halvings: number;
 };
 
 /** `loop-nest`: everything that is no recurrence. */

@@ -2,7 +2,8 @@
  * Parameters of schedule `segments` from the shape of a scan and the machine, and whether a scan can
  * take it: no inner axis, no sums over channels, every result varies over all channels and tokens.
  */
-import { required } from '../../support/invariant.ts';
+import { invariant, required } from '../../support/invariant.ts';
+import { ceilDivideSizes, minimumSizes, multiplySizes, type SizeExpression } from '../../support/size.ts';
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { Machine, SegmentsParameters } from './parameters.ts';
 import { hasChannelAxis, variesInTime, type RegionPlan } from './region-plan.ts';
@@ -40,17 +41,39 @@ function powerOfTwoBelow(limit: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, limit)));
 }
 
+/** Workgroups that fill a machine; fewer leave a part of it empty. */
+const fillingGroups = 128;
+
+/**
+ * Threads side by side over channels in a workgroup. Where halvings are allowed, an expression of the
+ * batch: half as many for each power of two by which batch × channels falls short of a full machine.
+ */
+export function columnsOf(plan: RegionPlan, { workgroupSize, segments, lanes, halvings }: SegmentsParameters): SizeExpression {
+  const most = workgroupSize / segments;
+  invariant(Number.isInteger(most) && Number.isInteger(most / 2 ** halvings), 'segments must divide the workgroup');
+  let columns: SizeExpression = most / 2 ** halvings;
+  for (let halving = halvings; halving > 0; halving--) {
+    const groups = Math.ceil(plan.channelCount / (most / 2 ** (halving - 1) * lanes));
+    const enough = Math.ceil(fillingGroups / groups);
+    // from a batch of `enough` on, twice as many columns
+    columns = multiplySizes(columns, enough <= 1 ? 2 : minimumSizes(2, ceilDivideSizes('batch', enough - 1)));
+  }
+  return columns;
+}
+
 /** The parameters, or null if the schedule does not fit. */
 export function segmentsParametersFor(plan: RegionPlan, machine: Machine, interval: number): SegmentsParameters | null {
   if (!isSegmentable(plan)) return null;
-  const lanes: VectorWidth = 1;
+  // rows of 256 bytes: two reals, or one complex number, per thread
+  const lanes: VectorWidth = plan.recurrence.current.length === 1 && (plan.channels.at(-1)?.size ?? 1) % 2 === 0 ? 2 : 1;
   const limit = Math.min(256, machine.maximumWorkgroup, Math.floor(machine.sharedBytes / (sharedPerThread(plan) * lanes)));
   const workgroupSize = powerOfTwoBelow(limit);
-  const columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * plan.channelCount / lanes - 1));
+  const columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * Math.ceil(plan.channelCount / lanes) - 1));
   const segments = workgroupSize / columns;
-  const wanted = powerOfTwoBelow(Math.min(16, 64 / registersPerToken(plan)));
+  const wanted = powerOfTwoBelow(Math.min(8, 128 / (registersPerToken(plan) * lanes)));
   const tokens = tokensFor(wanted, segments, interval);
-  return tokens === null ? null : { kind: 'segments', workgroupSize, lanes, segments, tokens, prefetch: false };
+  const halvings = Math.min(3, Math.log2(columns));
+  return tokens === null ? null : { kind: 'segments', workgroupSize, lanes, segments, tokens, prefetch: true, halvings };
 }
 
 /** Tokens per thread near `wanted`, so that checkpoints lie at starts of segments or of groups of them. */

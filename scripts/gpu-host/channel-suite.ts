@@ -21,8 +21,8 @@ type ChannelWorkload = Omit<Workload, 'timed' | 'checked'> & { readonly checked:
 const trained: readonly EntryPointName[] = ['forward', 'forwardSaved', 'backward'];
 
 /** Parameters by name, for comparisons. */
-function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch: boolean): Omit<CompileOptions, 'target'> {
-  const parameters: SegmentsParameters = { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch };
+function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch: boolean, halvings = 0): Omit<CompileOptions, 'target'> {
+  const parameters: SegmentsParameters = { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch, halvings };
   return { schedule: () => ({ parameters, split: null }) };
 }
 
