@@ -21,13 +21,13 @@ objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 running=''
 for source in runtime/cuda/native/*.cc; do
-  "$compiler" -std=c++17 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS -DNODE_GYP_MODULE_NAME=statefuse_cuda \
+  "$compiler" -std=c++17 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -DNAPI_VERSION=8 -DNAPI_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -DNODE_GYP_MODULE_NAME=statefuse_cuda \
     -I "$headers" -isystem "$wrapper" -c "$source" -o "$objects/$(basename "$source" .cc).o" &
   running="$running $!"
 done
 for process in $running; do wait "$process"; done
 mkdir -p build/cuda
 # another process may have the old file open: the new one takes its name when it is complete
-"$compiler" -shared -s -static-libstdc++ -static-libgcc -o "build/cuda/statefuse_cuda.node.part" "$objects"/*.o -ldl -lpthread
-mv build/cuda/statefuse_cuda.node.part build/cuda/statefuse_cuda.node
+"$compiler" -shared -s -static-libstdc++ -static-libgcc -o "build/cuda/statefuse_cuda.node.$$.part" "$objects"/*.o -ldl -lpthread
+mv build/cuda/statefuse_cuda.node.$$.part build/cuda/statefuse_cuda.node
 echo "built build/cuda/statefuse_cuda.node ($(wc -c < build/cuda/statefuse_cuda.node) B)"

@@ -36,6 +36,7 @@ async function download(session: Session, block: number, bytes: number, label: s
 /** A tensor whose numbers are not set. */
 export function createTensor(session: Session, storage: StorageName, length: number, label: string): CudaTensor {
   const bytes = length * bytesPerElement(storage);
+  if (!Number.isSafeInteger(bytes)) throw ssmError('SSM6005', `no memory of the device for \`${label}\`: ${bytes} B`, 'use a smaller batch');
   let held = session.call(`\`${label}\``, (native) => (bytes === 0 ? 0 : native.allocate(bytes)));
   let isOpen = true;
   const block = (): number => {

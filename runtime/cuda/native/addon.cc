@@ -106,6 +106,15 @@ uint64_t naturalField(const Napi::Object& object, const char* name) {
   return static_cast<uint64_t>(number);
 }
 
+// A JavaScript thread that is being ended runs no promises any more; that must not end the process.
+template <typename Body>
+void settle(Body body) {
+  try {
+    body();
+  } catch (const Napi::Error&) {
+  }
+}
+
 // Waits on a thread of the pool, at most the given time, so that the process can always end.
 class WaitWorker : public Napi::AsyncWorker {
  public:
@@ -125,16 +134,17 @@ class WaitWorker : public Napi::AsyncWorker {
       while (!(isFinished_ = context_->isFinished(event_)) && Clock::now() < end) {
         if (Clock::now() < spin) continue;
         std::this_thread::sleep_for(pause);
-        if (pause < std::chrono::microseconds(500)) pause *= 2;
+        if (pause < std::chrono::microseconds(100)) pause *= 2;
       }
     } catch (const Failure& failure) {
       failure_ = std::make_unique<Failure>(failure);
     }
   }
   void OnOK() override {
-    const Napi::HandleScope scope(Env());
-    if (failure_ != nullptr) deferred_.Reject(errorOf(Env(), *failure_).Value());
-    else deferred_.Resolve(Napi::Boolean::New(Env(), isFinished_));
+    settle([&] {
+      if (failure_ != nullptr) deferred_.Reject(errorOf(Env(), *failure_).Value());
+      else deferred_.Resolve(Napi::Boolean::New(Env(), isFinished_));
+    });
   }
 
  private:
@@ -162,22 +172,24 @@ class CompileWorker : public Napi::AsyncWorker {
     }
   }
   void OnOK() override {
-    const Napi::Env env = Env();
-    const Napi::HandleScope scope(env);
-    if (failure_ != nullptr) {
-      deferred_.Reject(errorOf(env, *failure_).Value());
-      return;
-    }
-    Napi::Object answer = Napi::Object::New(env);
-    answer.Set("isAccepted", result_.isAccepted);
-    answer.Set("log", result_.log);
-    Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, result_.cubin.size());
-    if (!result_.cubin.empty()) std::copy(result_.cubin.begin(), result_.cubin.end(), static_cast<char*>(bytes.Data()));
-    answer.Set("cubin", Napi::Uint8Array::New(env, result_.cubin.size(), bytes, 0));
-    deferred_.Resolve(answer);
+    settle([&] {
+      if (failure_ != nullptr) deferred_.Reject(errorOf(Env(), *failure_).Value());
+      else deferred_.Resolve(answer());
+    });
   }
 
  private:
+  Napi::Object answer() {
+    const Napi::Env env = Env();
+    Napi::Object made = Napi::Object::New(env);
+    made.Set("isAccepted", result_.isAccepted);
+    made.Set("log", result_.log);
+    Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(env, result_.cubin.size());
+    if (!result_.cubin.empty()) std::copy(result_.cubin.begin(), result_.cubin.end(), static_cast<char*>(bytes.Data()));
+    made.Set("cubin", Napi::Uint8Array::New(env, result_.cubin.size(), bytes, 0));
+    return made;
+  }
+
   const CompilerLibrary& library_;
   std::string text_;
   std::string name_;
