@@ -113,7 +113,7 @@ async function tune(task: Task, isStopped: () => boolean): Promise<Tuned> {
   const sizes: RunSizes = { batch: options.batch, length: options.length };
   const space = scheduleSpace(spec, fixed, options.length);
   if (space.scans.length === 0) throw ssmError('SSM6004', `layer \`${spec.name}\` has no scan whose schedule could be tuned for \`${device.info.target}\``);
-  if (known?.isComplete === true && options.again !== true) return { entry: known, result: null, start: space.start };
+  if (known?.isComplete === true) return { entry: known, result: null, start: space.start };
   const resumeAt = known === null ? null : configurationOf(spec, fixed, known);
   const talk = openTalk(environment, options.json === true, host.now);
   try {
@@ -187,7 +187,7 @@ export async function runTune(environment: CommandEnvironment, path: string, opt
   try {
     const read = readTuning(file, options.cache);
     const key = tuningKeyOf(spec, device.info, options);
-    const task: Task = { environment, options, spec, device, host, key, known: findExact(read.entries, key) };
+    const task: Task = { environment, options, spec, device, host, key, known: options.again === true ? null : findExact(read.entries, key) };
     const tuned = await tune(task, () => isStopped);
     if (tuned.result !== null) storeTuning(file, options.cache, tuned.entry);
     report(environment, tuned, options, [...warnings, ...read.warnings]);

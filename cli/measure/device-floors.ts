@@ -87,7 +87,9 @@ function exponentialKernel(isVector: boolean): Kernel {
 /** The least milliseconds of some runs: a floor is what the machine can do. */
 async function leastTime(device: ExecutionDevice, kernel: Kernel, length: number, numbers: number, samples: number): Promise<number> {
   using layer = await device.prepare(artifactOf(device.info.target, kernel));
-  using x = device.createTensor('f32', Float32Array.from({ length: numbers }, (_, at) => -8 * ((at % block) / block)), 'probe/x');
+  const values = new Float32Array(numbers);
+  for (let at = 0; at < numbers; at++) values[at] = -8 * ((at % block) / block);
+  using x = device.createTensor('f32', values, 'probe/x');
   using y = device.createTensor('f32', numbers, 'probe/y');
   const tensors = new Map<string, DeviceTensor>([['x', x]]);
   const times: number[] = [];
@@ -98,21 +100,26 @@ async function leastTime(device: ExecutionDevice, kernel: Kernel, length: number
   return summarize(times).least;
 }
 
-/** Sizes of the probes: small ones for tests. */
-export type ProbeSizes = { readonly copiedBytes: number; readonly exponentialGroups: number; readonly samples: number };
+/** How large probes become: the first size, the largest, and the milliseconds that are enough; small ones for tests. */
+export type ProbeSizes = { readonly copiedBytes: readonly [number, number]; readonly groups: readonly [number, number]; readonly enough: number; readonly samples: number };
 
-/** Probe sizes that suit a device: caches of a CPU are smaller than those of a GPU, and so is its patience. */
-export function probeSizes(target: TargetName): ProbeSizes {
-  return target === 'wasm' ? { copiedBytes: 2 ** 26, exponentialGroups: 16, samples: 9 } : { copiedBytes: 2 ** 28, exponentialGroups: 2 ** 13, samples: 15 };
+/** Beyond the caches of a processor or a GPU, up to what fills the fastest; a slow device stops early. */
+export const defaultProbes: ProbeSizes = { copiedBytes: [2 ** 25, 2 ** 28], groups: [16, 2 ** 13], enough: 5, samples: 9 };
+
+/** Nanoseconds per unit of the largest size that is needed: sizes grow until a run takes long enough. */
+async function grow(sizes: readonly [number, number], factor: number, enough: number, timeOf: (size: number) => Promise<number>): Promise<readonly [size: number, milliseconds: number]> {
+  for (let size = sizes[0]; ; size = Math.min(size * factor, sizes[1])) {
+    const milliseconds = await timeOf(size);
+    if (milliseconds >= enough || size >= sizes[1]) return [size, milliseconds];
+  }
 }
 
 /** Measures both costs here and now. */
-export async function measureFloors(device: ExecutionDevice, sizes: ProbeSizes = probeSizes(device.info.target)): Promise<Floors> {
+export async function measureFloors(device: ExecutionDevice, { copiedBytes, groups, enough, samples }: ProbeSizes = defaultProbes): Promise<Floors> {
   const isVector = device.info.target === 'wasm';
-  const groups = Math.max(1, Math.floor(sizes.copiedBytes / (8 * block)));
-  const copied = await leastTime(device, copyKernel(isVector), groups, groups * block, sizes.samples);
+  const blocksOf = (bytes: number): number => Math.max(1, Math.floor(bytes / (8 * block)));
+  const [bytes, copied] = await grow(copiedBytes, 8, enough, (size) => leastTime(device, copyKernel(isVector), blocksOf(size), blocksOf(size) * block, samples));
   const width = isVector ? block : threads;
-  const count = sizes.exponentialGroups * width * rounds * (isVector ? 1 : chains);
-  const computed = await leastTime(device, exponentialKernel(isVector), sizes.exponentialGroups, sizes.exponentialGroups * width, sizes.samples);
-  return { exponential: (computed * 1e6) / count, byte: (copied * 1e6) / (groups * block * 8) };
+  const [count, computed] = await grow(groups, 8, enough, (size) => leastTime(device, exponentialKernel(isVector), size, size * width, samples));
+  return { exponential: (computed * 1e6) / (count * width * rounds * (isVector ? 1 : chains)), byte: (copied * 1e6) / (blocksOf(bytes) * block * 8) };
 }

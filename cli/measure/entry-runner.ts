@@ -58,9 +58,11 @@ function nameSeed(text: string): number {
 function drawNumbers(spec: LayerSpec, tensor: ManifestTensor, count: number, seed: number): TensorData {
   const random = makeRandom(nameSeed(tensor.name) + Math.imul(seed, 7919));
   const indices = spec.inputs.find((each) => each.name === tensor.subject)?.values ?? null;
-  if (indices !== null) return toStorage(Float64Array.from({ length: count }, () => Math.floor(indices * random())), tensor);
-  if (tensor.storage === 'i32') return toStorage(Float64Array.from({ length: count }, () => Number(random() < 0.01)), tensor);
-  return toStorage(Float64Array.from({ length: count }, () => random() - 0.5), tensor);
+  const draw = indices !== null ? () => Math.floor(indices * random()) : tensor.storage === 'i32' ? () => Number(random() < 0.01) : () => random() - 0.5;
+  // a plain loop: tensors of a benchmark have tens of millions of numbers
+  const numbers = new Float32Array(count);
+  for (let at = 0; at < count; at++) numbers[at] = draw();
+  return toStorage(numbers, tensor);
 }
 
 /** The caller disposes them. Parameters come from the layer's initialisers, as `run` has them. */
