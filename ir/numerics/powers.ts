@@ -68,8 +68,8 @@ function turnsOf(builder: KernelBuilder, step: KernelExpression, im: KernelExpre
   return normalise(builder, [add(digits[0], signed(rest[0])), add(digits[1], signed(rest[1])), add(digits[2], signed(rest[2]))]);
 }
 
-/** cos and sin of 2π · turns. */
-function rotation(builder: KernelBuilder, [high, middle]: Turns): readonly [KernelExpression, KernelExpression] {
+/** [cos, sin] of 2π · turns, from the two highest digits of 16 bits. */
+export function rotation(builder: KernelBuilder, [high, middle]: readonly [KernelExpression, KernelExpression, ...unknown[]]): readonly [KernelExpression, KernelExpression] {
   const quadrant = builder.let('quadrant', binary('shift-right', add(high, integerConstant(0x2000, high)), integerConstant(14, high)));
   const offset = subtract(high, binary('shift-left', quadrant, integerConstant(14, high)));
   const fixed = add(multiply(offset, integerConstant(65536, high)), middle);

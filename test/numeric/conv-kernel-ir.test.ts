@@ -55,7 +55,7 @@ describe.each(cases)('%s on a %s', (_name, _machine, spec, machine) => {
     }
   };
 
-  it.each([['direct', 1], ['direct', 9], ['direct', 66]] as const)('%s at length %i', (algorithm, length) => {
+  it.each([['direct', 1], ['direct', 9], ['direct', 66], ['fft', 1], ['fft', 2], ['fft', 7], ['fft', 66]] as const)('%s at length %i', (algorithm, length) => {
     const sizes = { batch: 2, length };
     const { given, expected } = makeReference(spec, module, sizes, 5);
     const forward = run('forward', algorithm, sizes, given, new Map());

@@ -9,6 +9,7 @@ import type { KernelExpression } from '../../kernel/nodes.ts';
 import type { ConvolutionOp, TensorInstruction, ValueId } from '../../tensor/ops.ts';
 import { loadValue, type Coordinates } from '../access.ts';
 import { storeValue } from '../scan-request.ts';
+import { isDirect } from './choice.ts';
 import type { ConvolutionContext } from './context.ts';
 import { axesWithout, channelOf, coordinateOf, emitPlaces, forAxes, wide, zero, type Place } from './places.ts';
 
@@ -28,7 +29,7 @@ export function emitDirect(context: ConvolutionContext, op: SlidingOp, instructi
   context.launch(emitPlaces({
     name: `${context.name}_direct`, notes: [`direct ${what} over ${axes.join(', ')}`], machine,
     axes: [...axesWithout(axes, ['time', channel?.name], extent), tiles], channel,
-  }, (place) => {
+  }, (place) => place.builder.if(isDirect(place.builder, context), () => {
     const { builder } = place;
     const first = builder.let('first', multiply(coordinateOf(place.coordinates, 'tile'), integer(tile)));
     const totals = Array.from({ length: tile }, () => builder.var('total', zero(place)));
@@ -46,7 +47,7 @@ export function emitDirect(context: ConvolutionContext, op: SlidingOp, instructi
         storeValue(builder, context.memory(result.id), new Map([...place.coordinates, ['time', time]]), variable(total), place.vector);
       });
     });
-  }));
+  })));
 }
 
 type Tile = { readonly first: KernelExpression; readonly add8: (at: number, value: KernelExpression) => void };

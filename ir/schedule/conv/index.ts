@@ -1,18 +1,14 @@
 /** Launches of the operations that convolutions consist of. */
-import type { Machine } from '../parameters.ts';
 import type { ConvolutionOp, TensorInstruction } from '../../tensor/ops.ts';
-import type { ConvolutionAlgorithm, ConvolutionContext } from './context.ts';
+import type { ConvolutionContext } from './context.ts';
 import { emitDirect } from './direct.ts';
+import { emitTransformed } from './fft.ts';
 import { emitMoment } from './moment.ts';
 import { emitPower } from './power.ts';
 import { emitResponse } from './response.ts';
 
+export { describeAlgorithm, transformFrom } from './choice.ts';
 export type { ConvolutionAlgorithm, ConvolutionContext } from './context.ts';
-
-/** The choice in words. */
-export function describeAlgorithm(_machine: Machine, _algorithm: ConvolutionAlgorithm): string {
-  return 'direct convolution';
-}
 
 /** Appends the launches of one operation; its operands lie in memory. */
 export function emitConvolution(context: ConvolutionContext, op: ConvolutionOp, instruction: TensorInstruction): void {
@@ -25,7 +21,9 @@ export function emitConvolution(context: ConvolutionContext, op: ConvolutionOp, 
       return emitPower(context, op, instruction);
     case 'convolve':
     case 'correlate':
-      return emitDirect(context, op, instruction);
+      emitDirect(context, op, instruction);
+      if (context.algorithm !== 'direct') emitTransformed(context, op, instruction);
+      return;
     default:
       return op satisfies never;
   }
