@@ -4,13 +4,15 @@
  * `statefuse/runtime/webgpu`.
  */
 import { compileSpec, type CompileOptions, type CompileResult } from './backends/compile.ts';
-import { loadLayer as readLayer } from './dsl/index.ts';
+import type { LayerSource } from './dsl/builder/index.ts';
+import { elaborate, loadLayer as readLayer } from './dsl/index.ts';
 import type { LayerSpec } from './dsl/spec.ts';
 import { initialParameters } from './ir/initial/index.ts';
 import { hasErrors, SsmError, type Diagnostic } from './support/diagnostic.ts';
 
 export type { Manifest, TargetName } from './backends/artifact.ts';
 export { compileSpec, type CompileOptions, type CompileResult } from './backends/compile.ts';
+export type { LayerSource } from './dsl/builder/index.ts';
 export type { LayerSpec } from './dsl/spec.ts';
 export { initialParameters } from './ir/initial/index.ts';
 export * from './runtime/index.ts';
@@ -34,10 +36,13 @@ export type CompiledText = CompileResult & {
   readonly initialParameters: (seed: number) => Readonly<Record<string, Float64Array>>;
 };
 
-/** Compiles one layer of a text. Throws an SsmError with every mistake found in it. */
-export function compileText(text: string, options: CompileTextOptions): CompiledText {
+/** Compiles one layer of a text, or of what the builder made. Throws an SsmError with every mistake found in it. */
+export function compileText(source: string | LayerSource, options: CompileTextOptions): CompiledText {
   const { name = 'layer.ssm', layer = null, sizes = {}, ...rest } = options;
-  const { spec, diagnostics } = readLayer({ name, text }, layer, { sizes: new Map(Object.entries(sizes)) });
+  const chosen = { sizes: new Map(Object.entries(sizes)) };
+  const { spec, diagnostics } = typeof source === 'string'
+    ? readLayer({ name, text: source }, layer, chosen)
+    : elaborate(source.tree, layer ?? source.name, chosen);
   if (spec === null || hasErrors(diagnostics)) throw new SsmError(diagnostics);
   const result = compileSpec(spec, rest);
   return { ...result, spec, diagnostics, initialParameters: (seed) => Object.fromEntries(initialParameters(spec, seed)) };
