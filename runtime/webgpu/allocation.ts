@@ -28,6 +28,8 @@ export type Allocation = {
   /** by binding name: tensors with a buffer of their own, and arenas */
   readonly bindings: ReadonlyMap<string, GPUBuffer>;
   readonly results: ReadonlyMap<string, WebGpuTensor>;
+  /** to be called when the work is in the queue: what later submissions may overwrite goes back to the workspace */
+  readonly submitted: () => void;
   readonly release: (outcome: 'kept' | 'failed') => void;
 };
 
@@ -66,13 +68,12 @@ export function allocate(context: RunContext, request: CheckedRequest): Allocati
   const places = new Map<string, Place>();
   const bindings = new Map<string, GPUBuffer>();
   const release = (outcome: 'kept' | 'failed'): void => {
-    if (outcome === 'kept') {
-      context.workspace.give(request.entry.name, temporary);
-      return;
-    }
+    if (outcome === 'kept') return;
     temporary.forEach((each) => session.destroyBuffer(each));
+    context.workspace.drop(request.entry.name); // one of them may be an allocation that failed
     disposeNew(results, request);
   };
+  const submitted = (): void => context.workspace.give(request.entry.name, temporary.splice(0));
   const make = (bytes: number, name: string): GPUBuffer => {
     const label = `ssm/${context.manifest.layer}/${request.entry.name}/${name}`;
     const buffer = context.workspace.take(request.entry.name, bytes, storageUsage, label);
@@ -101,5 +102,5 @@ export function allocate(context: RunContext, request: CheckedRequest): Allocati
     release('failed');
     throw error;
   }
-  return { places, bindings, results, release };
+  return { places, bindings, results, submitted, release };
 }

@@ -150,6 +150,7 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
   try {
     const { submitted, validation } = submitInScope(context, request, allocation);
     release = submitted.release;
+    allocation.submitted();
     await session.outlive(session.device.queue.onSubmittedWorkDone(), what);
     await session.allocationsDone();
     const invalid = await session.outlive(validation, what);

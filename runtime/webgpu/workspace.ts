@@ -1,8 +1,8 @@
 /**
  * Buffers that a layer's runs need only while they run (scratch, arenas, uploads), kept between runs:
  * a driver takes milliseconds to hand out some hundred megabytes. An entry holds what its latest run
- * used; other sizes replace it. Handing a buffer to the next run as soon as this one is over is safe,
- * since no kernel reads from it what its own run did not write.
+ * used; other sizes replace it. A buffer may serve the next run as soon as this one is submitted: a queue
+ * executes in order, and no kernel reads from it what its own run did not write.
  */
 import { bufferBytes, type Session } from './session.ts';
 
@@ -11,6 +11,8 @@ export type Workspace = {
   readonly take: (entry: string, bytes: number, usage: number, label: string) => GPUBuffer;
   /** buffers of one run of the entry, to be kept for its next one */
   readonly give: (entry: string, buffers: readonly GPUBuffer[]) => void;
+  /** forgets what the entry has kept */
+  readonly drop: (entry: string) => void;
   readonly dispose: () => void;
 };
 
@@ -18,7 +20,12 @@ export type Workspace = {
 export function createWorkspace(session: Session): Workspace {
   const kept = new Map<string, GPUBuffer[]>();
   let disposed = false;
+  const drop = (entry: string): void => {
+    (kept.get(entry) ?? []).forEach((each) => session.destroyBuffer(each));
+    kept.delete(entry);
+  };
   return {
+    drop,
     take(entry, bytes, usage, label) {
       const mine = kept.get(entry) ?? [];
       const size = bufferBytes(bytes);
@@ -27,15 +34,13 @@ export function createWorkspace(session: Session): Workspace {
       return found ?? session.createBuffer(bytes, usage, label);
     },
     give(entry, buffers) {
-      (kept.get(entry) ?? []).forEach((each) => session.destroyBuffer(each));
-      kept.delete(entry);
+      drop(entry);
       if (disposed) buffers.forEach((each) => session.destroyBuffer(each));
       else kept.set(entry, [...buffers]);
     },
     dispose() {
       disposed = true;
-      for (const buffers of kept.values()) buffers.forEach((each) => session.destroyBuffer(each));
-      kept.clear();
+      [...kept.keys()].forEach(drop);
     },
   };
 }

@@ -11,15 +11,22 @@ import { compileSpec, type CompileOptions, type CompileResult } from '../../back
 import type { LayerSpec } from '../../dsl/spec.ts';
 import type { DeviceTensor, ExecutionDevice, PreparedLayer, RunResult, TensorData } from '../../runtime/device.ts';
 import { acquire } from '../../runtime/webgpu/index.ts';
+import { bytesPerElement } from '../../runtime/storage.ts';
+import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '../../support/float-bits.ts';
 import { required } from '../../support/invariant.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import { interpretWorkload, rangeOf, readLayer, seeded, suiteEntries, type Reference } from './workloads.ts';
 import { adapterOptions, webGpuWorkloads, type WebGpuWorkload } from './webgpu-workloads.ts';
 
-const tolerance = 1e-5;
-/** A GPU that was idle runs at a fifth of its clock at first; runs before this much time count as warming up. */
-const warmUpMilliseconds = 1500;
-const leastWarmUps = 3;
+/** Relative L2 of results: f32, and tensors of 16-bit floats. */
+const tolerances = { f32: 1e-5, f16: 1e-3, bf16: 8e-3 } as const;
+/**
+ * Runs that are queued at once. A GPU that was idle for a millisecond runs the next one slowly at first (an
+ * H200 at a fifth of its speed for about a millisecond): a run that is awaited before the next one is begun
+ * measures that. Of each queue the first runs fill the gap while the host encodes and do not count.
+ */
+const queued = 10;
+const uncounted = 4;
 
 type Plan = { readonly repeats: number; readonly small: boolean; readonly output: string };
 type Subject = { readonly workload: WebGpuWorkload; readonly device: ExecutionDevice; readonly prepared: PreparedLayer; readonly plan: Plan };
@@ -58,7 +65,15 @@ function isGiven(tensor: ManifestTensor, entry: EntryPointName): boolean {
 function inStorage(tensor: ManifestTensor, numbers: ArrayLike<number>): TensorData {
   if (tensor.storage === 'f32') return Float32Array.from(numbers);
   if (tensor.storage === 'i32') return Int32Array.from(numbers);
+  if (tensor.storage === 'bf16') return Uint16Array.from(numbers, encodeBf16);
+  if (tensor.storage === 'f16') return Uint16Array.from(numbers, encodeF16);
   throw new Error(`the suite has no numbers of ${tensor.storage} (\`${tensor.name}\`)`);
+}
+
+/** The numbers that a tensor's data stands for. */
+function numbersOf({ storage }: DeviceTensor, data: TensorData): ArrayLike<number> {
+  if (storage === 'bf16') return Float32Array.from(data, decodeBf16);
+  return storage === 'f16' ? Float32Array.from(data, decodeF16) : data;
 }
 
 function pickGiven(entry: ManifestEntry, from: (tensor: ManifestTensor) => TensorData | DeviceTensor): Map<string, TensorData | DeviceTensor> {
@@ -66,7 +81,7 @@ function pickGiven(entry: ManifestEntry, from: (tensor: ManifestTensor) => Tenso
 }
 
 /** Relative L2 error; NaN and infinity never pass a comparison with it. */
-function relativeError(found: TensorData, wanted: Float64Array): number {
+function relativeError(found: ArrayLike<number>, wanted: Float64Array): number {
   if (found.length !== wanted.length) return Infinity;
   let difference = 0;
   let size = 0;
@@ -98,7 +113,7 @@ async function checkEntry(
     const numbers = await value.read();
     const equalBits = check.equalBits && sameBits(numbers, await required(second.tensors.get(tensor), tensor).read());
     const wanted = reference.expected.get(tensor);
-    const error = wanted === undefined ? 0 : relativeError(numbers, wanted);
+    const error = wanted === undefined ? 0 : relativeError(numbersOf(value, numbers), wanted);
     const isWorse = !(error <= check.worst);
     check = {
       compared: check.compared + (wanted === undefined ? 0 : 1), equalBits,
@@ -115,6 +130,7 @@ async function checkAll(subject: Subject, reference: Reference): Promise<void> {
   const saved = new Map<string, DeviceTensor>();
   for (const entry of suiteEntries) {
     const check = await checkEntry(subject, entry, reference, saved);
+    const tolerance = tolerances[subject.workload.options.storage ?? 'f32'];
     const passed = check.compared > 0 && check.worst <= tolerance && check.equalBits;
     console.log(`${subject.workload.name.padEnd(20)} ${entry.padEnd(13)} ${passed ? 'ok  ' : 'FAIL'} relative L2 ${check.worst.toExponential(2)}`
       + ` (${check.worstTensor}, ${check.compared} tensors)${check.equalBits ? '' : ', bits differ between two runs'}`);
@@ -129,7 +145,7 @@ function randomNumbers(tensor: ManifestTensor, count: number, seed: number): Ten
   const [low, high] = rangeOf(tensor.subject ?? tensor.name);
   const numbers = new Float32Array(count);
   for (let at = 0; at < count; at++) numbers[at] = low + (high - low) * next();
-  if (tensor.storage === 'f32') return numbers;
+  if (tensor.storage !== 'i32') return inStorage(tensor, numbers);
   return inStorage(tensor, Array.from(numbers, (value) => (value > 0.8 ? 1 : 0)));
 }
 
@@ -145,23 +161,20 @@ function median(values: readonly number[]): number {
 
 type Timing = { readonly milliseconds: readonly number[]; readonly coldest: number; readonly wall: readonly number[]; readonly source: string; readonly results: RunResult['tensors'] };
 
-/** Repeated runs from and into tensors that stay on the device. */
+/** Repeated runs from and into tensors that stay on the device; `wall` is per run of a queue. */
 async function timeEntry({ prepared, plan }: Subject, entry: ManifestEntry, sizes: RunSizes, tensors: ReadonlyMap<string, TensorData | DeviceTensor>): Promise<Timing> {
   const first = await prepared.run({ entry: entry.name, sizes, tensors });
   const into = first.tensors;
   const milliseconds: number[] = [];
   const wall: number[] = [];
-  const begin = performance.now();
   let coldest = 0;
-  for (let run = 0; milliseconds.length < plan.repeats; run++) {
+  while (milliseconds.length < plan.repeats) {
     const start = performance.now();
-    const { timing } = await prepared.run({ entry: entry.name, sizes, tensors, into });
-    if (run < leastWarmUps || (!plan.small && start - begin < warmUpMilliseconds)) {
-      coldest = Math.max(coldest, timing.milliseconds);
-      continue;
-    }
-    milliseconds.push(timing.milliseconds);
-    wall.push(performance.now() - start);
+    const runs = Array.from({ length: plan.small ? 1 : queued }, () => prepared.run({ entry: entry.name, sizes, tensors, into }));
+    const times = (await Promise.all(runs)).map((each) => each.timing.milliseconds);
+    wall.push((performance.now() - start) / times.length);
+    coldest = Math.max(coldest, ...times);
+    milliseconds.push(...times.slice(plan.small ? 0 : uncounted));
   }
   return { milliseconds, coldest, wall, source: first.timing.source, results: into };
 }
@@ -170,7 +183,7 @@ async function timeEntry({ prepared, plan }: Subject, entry: ManifestEntry, size
 async function normsOf(results: RunResult['tensors']): Promise<Readonly<Record<string, number>>> {
   const norms: Record<string, number> = {};
   for (const [name, value] of results) {
-    const numbers = await value.read();
+    const numbers = numbersOf(value, await value.read());
     let sum = 0;
     for (let at = 0; at < numbers.length; at++) sum += (numbers[at] ?? NaN) ** 2;
     norms[name] = Math.sqrt(sum);
@@ -181,13 +194,13 @@ async function normsOf(results: RunResult['tensors']): Promise<Readonly<Record<s
 async function reportTiming(subject: Subject, entry: ManifestEntry, sizes: RunSizes, timing: Timing): Promise<void> {
   const { name } = subject.workload;
   const kept = entry.tensors.filter((each) => each.role !== 'scratch');
-  const bytes = kept.reduce((sum, each) => sum + 4 * elements(each, sizes), 0);
+  const bytes = kept.reduce((sum, each) => sum + bytesPerElement(each.storage) * elements(each, sizes), 0);
   const ms = median(timing.milliseconds);
   const norms = await normsOf(timing.results);
   const finite = Object.values(norms).every((each) => Number.isFinite(each));
   if (!finite) process.exitCode = 1;
   const rate = bytes / ms / 1e6;
-  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}, while warming up up to ${timing.coldest.toFixed(3)}),`
+  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}, the slowest of a queue ${timing.coldest.toFixed(3)}),`
     + ` wall ${median(timing.wall).toFixed(3)} ms, ${rate.toFixed(0)} GB/s${finite ? '' : ' NOT FINITE'}`);
   await record(subject.plan, {
     kind: 'time', workload: name, entry: entry.name, ...sizes, median: ms, source: timing.source, least: Math.min(...timing.milliseconds), coldest: timing.coldest,
