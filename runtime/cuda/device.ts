@@ -11,6 +11,7 @@ import { createKernelStore, type KernelSource, type KernelStore, type LoadedKern
 import { loadCompiler, loadDriver, type LoadedCompiler, type LoadedDriver } from './loader.ts';
 import type { NativeDevice, NativeMemoryUse } from './native.ts';
 import { createPlanCache, dynamicSharedBytes } from './plan.ts';
+import { createEntryShapes } from './request.ts';
 import { runEntry, type LayerContext } from './run.ts';
 import { createSession, type Session } from './session.ts';
 import { createTensor } from './tensor.ts';
@@ -138,7 +139,7 @@ async function prepare(session: Session, store: KernelStore, artifact: Artifact)
     const kernel = loaded[at];
     return kernel === undefined ? [] : [[name, kernel.id] as const];
   }));
-  const context: LayerContext = { session, manifest, plans: createPlanCache(session, manifest.layer, ids) };
+  const context: LayerContext = { session, manifest, plans: createPlanCache(session, manifest.layer, ids), shapes: createEntryShapes(manifest) };
   let isOpen = true;
   const check = (): void => {
     session.check();

@@ -20,7 +20,7 @@ export type CudaGraph = Disposable & {
 type Recording = { readonly runs: readonly BoundRun[]; readonly scratch: readonly number[]; readonly id: number };
 
 function checkRun(context: LayerContext, request: RunRequest): CheckedRequest {
-  const checked = checkRequest(context.session, context.manifest, request);
+  const checked = checkRequest(context.session, context.shapes, request);
   if (isEmptyRun(checked)) throw ssmError('SSM6004', 'a graph takes no run without sequences or tokens');
   for (const [name, value] of checked.given) {
     if (!isCudaTensor(value)) throw ssmError('SSM6004', `\`tensors.${name}\` must be a tensor of the device in a graph`, 'make it with `createTensor` and write into it before each replay');

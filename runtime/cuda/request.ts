@@ -11,15 +11,26 @@ import { isCudaTensor, type CudaTensor } from './tensor.ts';
 /** A tensor with its size in this run. */
 export type SizedTensor = { readonly tensor: ManifestTensor; readonly length: number };
 
-/** A request that has been checked. */
-export type CheckedRequest = {
+/** What a caller brings to an entry at given sizes, and gets back. */
+export type EntryShape = {
   readonly entry: ManifestEntry;
   readonly sizes: RunSizes;
-  readonly given: ReadonlyMap<string, TensorData | CudaTensor>;
-  readonly into: ReadonlyMap<string, CudaTensor>;
   readonly inputs: readonly SizedTensor[];
   readonly results: readonly SizedTensor[];
+  readonly inputNames: ReadonlySet<unknown>;
+  readonly resultNames: ReadonlySet<unknown>;
 };
+
+/** A request that has been checked. */
+export type CheckedRequest = EntryShape & {
+  readonly given: ReadonlyMap<string, TensorData | CudaTensor>;
+  readonly into: ReadonlyMap<string, CudaTensor>;
+};
+
+/** The shape of an entry at sizes; throws SSM6004 and SSM5002. Loops of equal calls find it ready. */
+export type EntryShapes = (name: unknown, sizes: unknown) => EntryShape;
+
+const keptShapes = 32;
 
 /** The tensors of an entry with their elements; throws SSM5002 where they are too many for an index. */
 export function sizedTensors(entry: ManifestEntry, sizes: RunSizes): readonly SizedTensor[] {
@@ -39,8 +50,7 @@ function checkTensor(value: CudaTensor, { tensor, length }: SizedTensor, session
   return value;
 }
 
-function checkNames(names: Iterable<unknown>, allowed: readonly SizedTensor[], entry: string, where: string): void {
-  const known = new Set<unknown>(allowed.map((each) => each.tensor.name));
+function checkNames(names: Iterable<unknown>, known: ReadonlySet<unknown>, entry: string, where: string): void {
   for (const name of names) {
     if (known.has(name)) continue;
     throw ssmError(
@@ -91,23 +101,45 @@ function checkShape(request: RunRequest): void {
   if (request.into !== undefined && !(request.into instanceof Map)) throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
 }
 
-/** Throws SSM6004, SSM6003 or SSM5002, or returns the request in checked form. */
-export function checkRequest(session: Session, manifest: Manifest, request: RunRequest): CheckedRequest {
-  session.check();
-  checkShape(request);
-  const entry = manifest.entries.find((each) => each.name === request.entry);
+function makeShape(manifest: Manifest, name: unknown, sizes: RunSizes): EntryShape {
+  const entry = manifest.entries.find((each) => each.name === name);
   if (entry === undefined) {
     throw ssmError(
-      'SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
+      'SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(name)}\``,
       `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`,
     );
   }
-  const sizes = checkSizes(request.sizes);
   const all = sizedTensors(entry, sizes);
   const inputs = all.filter((each) => directionOf(each.tensor, entry.name) === 'given');
   const results = all.filter((each) => directionOf(each.tensor, entry.name) === 'result');
-  checkNames(request.tensors.keys(), inputs, entry.name, 'tensors');
-  checkNames(request.into?.keys() ?? [], results, entry.name, 'into');
+  const namesOf = (tensors: readonly SizedTensor[]): ReadonlySet<unknown> => new Set(tensors.map((each) => each.tensor.name));
+  return { entry, sizes, inputs, results, inputNames: namesOf(inputs), resultNames: namesOf(results) };
+}
+
+/** Shapes of one manifest's entries; the oldest go first. */
+export function createEntryShapes(manifest: Manifest): EntryShapes {
+  const known = new Map<string, EntryShape>();
+  return (name, given) => {
+    const sizes = checkSizes(given);
+    const key = `${String(name)} ${sizes.batch} ${sizes.length}`;
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const made = makeShape(manifest, name, sizes);
+    known.set(key, made);
+    const [oldest] = known.keys();
+    if (known.size > keptShapes && oldest !== undefined) known.delete(oldest);
+    return made;
+  };
+}
+
+/** Throws SSM6004, SSM6003 or SSM5002, or returns the request in checked form. */
+export function checkRequest(session: Session, shapes: EntryShapes, request: RunRequest): CheckedRequest {
+  session.check();
+  checkShape(request);
+  const shape = shapes(request.entry, request.sizes);
+  const { entry, inputs, results, inputNames, resultNames } = shape;
+  checkNames(request.tensors.keys(), inputNames, entry.name, 'tensors');
+  if (request.into !== undefined) checkNames(request.into.keys(), resultNames, entry.name, 'into');
   const given = checkGiven(request, inputs, session);
-  return { entry, sizes, given, into: checkInto(request, results, session), inputs, results };
+  return { ...shape, given, into: checkInto(request, results, session) };
 }

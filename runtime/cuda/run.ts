@@ -8,7 +8,7 @@ import { required } from '../../support/invariant.ts';
 import type { RunRequest, RunResult } from '../device.ts';
 import { fillEmptyRun } from './empty-run.ts';
 import type { EntryPlan, PlanCache } from './plan.ts';
-import { checkRequest, type CheckedRequest } from './request.ts';
+import { checkRequest, type CheckedRequest, type EntryShapes } from './request.ts';
 import { allocateResults, disposeNew, type Results } from './results.ts';
 import type { Session } from './session.ts';
 import { isCudaTensor } from './tensor.ts';
@@ -18,6 +18,7 @@ export type LayerContext = {
   readonly session: Session;
   readonly manifest: Manifest;
   readonly plans: PlanCache;
+  readonly shapes: EntryShapes;
 };
 
 /** Words for messages about a run. */
@@ -119,8 +120,8 @@ async function runKernels(context: LayerContext, request: CheckedRequest, result
 
 /** Checks and runs a request. */
 export async function runEntry(context: LayerContext, request: RunRequest): Promise<RunResult> {
-  const { session, manifest } = context;
-  const checked = checkRequest(session, manifest, request);
+  const { session, manifest, shapes } = context;
+  const checked = checkRequest(session, shapes, request);
   request.signal?.throwIfAborted();
   const results = allocateResults(session, manifest.layer, checked);
   try {

@@ -92,6 +92,19 @@ async function timeCalls(layer: CudaPreparedLayer, requests: readonly RunRequest
   return { queued: inMicroseconds(median(queued ?? [])), whole: inMicroseconds(median(whole ?? [])), device: inMicroseconds(median(onDevice ?? [])) };
 }
 
+/** Calls queued one after the other without waiting: medians until the last one was queued, and was done. */
+async function timeBurst(layer: CudaPreparedLayer, requests: readonly RunRequest[], count: number): Promise<Omit<Calls, 'device'>> {
+  const [queued, whole]: number[][] = [[], []];
+  for (let time = 0; time < 20; time++) {
+    const start = performance.now();
+    const pending = Array.from({ length: count }, (_, call) => layer.run(required(requests[call % requests.length], 'request')));
+    queued?.push((performance.now() - start) / count);
+    await Promise.all(pending);
+    whole?.push((performance.now() - start) / count);
+  }
+  return { queued: inMicroseconds(median(queued ?? [])), whole: inMicroseconds(median(whole ?? [])) };
+}
+
 async function timeLoop(device: CudaDevice, example: string, sizes: Readonly<Record<string, number>>): Promise<void> {
   const artifact = compile(example, {}, sizes);
   const started = performance.now();
@@ -100,10 +113,12 @@ async function timeLoop(device: CudaDevice, example: string, sizes: Readonly<Rec
   const first = bind(device, artifact, 'step', { batch: 8, length: 1 });
   const pair = [first, turned(artifact, first)];
   await timeCalls(layer, pair, 200);
-  say({ kind: 'step-calls', example, launches: entryOf(artifact, 'step').dispatches.length, microseconds: await timeCalls(layer, pair, 2000) });
+  const calls = await timeCalls(layer, pair, 2000);
+  say({ kind: 'step-calls', example, launches: entryOf(artifact, 'step').dispatches.length, microseconds: calls });
+  say({ kind: 'step-burst', example, microsecondsPerCall: await timeBurst(layer, pair, 100) });
   using graph = layer.capture(pair);
   await graph.replay(100);
-  for (const replays of [1, 10, 1000]) {
+  for (const replays of [1, 10, calls.device > 100 ? 20 : 1000]) {
     const [queued, whole, onDevice]: number[][] = [[], [], []];
     for (let time = 0; time < 50; time++) {
       const start = performance.now();

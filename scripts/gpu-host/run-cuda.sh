@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the CUDA suite of a folder that `pack.sh --cuda` made: unpacks it, finds NVRTC, lists the devices,
 # verifies every example on the GPU, then times and provokes errors (see cuda-suite.ts).
-# usage: run-cuda.sh   OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
+# usage: run-cuda.sh [SUITE…]   suites of cuda-suite.ts; without names verify and all of them. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
 packed=$(cd "$(dirname "$0")" && pwd)
 export OUT="${OUT:-$PWD/out}"
 mkdir -p "$OUT"
@@ -37,15 +37,18 @@ step "$node" $main devices
 # most of the time goes to NVRTC: side by side
 mkdir logs
 for example in examples/*.ssm; do
+  [ $# -eq 0 ] || break
   ( timeout "${LIMIT:-60}" "$node" $main verify "$example" --device cuda > "logs/$(basename "$example")" 2>&1 || echo "exit status $?" >> "logs/$(basename "$example")" ) &
 done
 wait
-for log in logs/*; do
+for log in logs/*.ssm; do
+  [ -e "$log" ] || break
   echo "== $log" >> "$OUT/cuda.log"
   cat "$log" >> "$OUT/cuda.log"
   grep -q '^exit status' "$log" && status=1
 done
-for suite in overhead dtypes errors fault; do
+[ $# -gt 0 ] || set -- overhead dtypes errors fault
+for suite in "$@"; do
   echo "== $suite" >> "$OUT/cuda.log"
   step "$node" --expose-gc js/scripts/gpu-host/cuda-suite.js $suite
 done
