@@ -61,6 +61,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     segments: (_, { workgroupSize }) => powers(1, Number(workgroupSize)),
     tokens: () => powers(1, 32),
     prefetch: switches,
+    halvings: (_, { workgroupSize, segments }) => [0, 1, 2, 3].filter((each) => Number(workgroupSize) / Number(segments) >= 2 ** each),
   },
 };
 
