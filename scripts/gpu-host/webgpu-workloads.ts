@@ -15,7 +15,7 @@ const selectiveScan = {
 /** The published selective scan under given parameters of the schedule `lanes`, for timing. */
 function variant(lanes: number, workgroupSize: number, tile: number): WebGpuWorkload {
   const schedule: CompileOptions['schedule'] = () => ({
-    parameters: { kind: 'lanes', lanes, workgroupSize, tile, channelSums: 'shuffle' }, split: null,
+    parameters: { kind: 'lanes', lanes, workgroupSize, tile, channelSums: 'shuffle', prefetch: true }, split: null,
   });
   return {
     ...selectiveScan, name: `s6-l${lanes}-w${workgroupSize}-t${tile}`, device: 'adapter', checked: { batch: 1, length: 19 },
@@ -27,6 +27,7 @@ function variant(lanes: number, workgroupSize: number, tile: number): WebGpuWork
 export const webGpuWorkloads: readonly WebGpuWorkload[] = [
   { ...selectiveScan, name: 's6', device: 'adapter', options: { storage: 'f32' } },
   { ...selectiveScan, name: 's6-portable', device: 'portable', options: { storage: 'f32' } },
+  { ...selectiveScan, name: 's6-bf16', device: 'adapter', options: { storage: 'bf16' } },
   {
     name: 's6-odd', device: 'adapter', file: 'examples/s6.ssm', options: { storage: 'f32' }, sizes: { D: 37, N: 8 },
     timed: [], checked: { batch: 3, length: 257 },
