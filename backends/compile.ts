@@ -11,7 +11,7 @@ import { runTensorPipeline, type TensorPassOptions } from '../ir/pipeline.ts';
 import type { ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
-import { selectSchedule, type ModeRequest, type ScheduleDecision } from '../ir/schedule/select-schedule.ts';
+import { selectSchedule, selectStepSchedule, type ModeRequest, type ScheduleDecision } from '../ir/schedule/select-schedule.ts';
 import type { TensorFunction, TensorModule } from '../ir/tensor/ops.ts';
 import { contentHash } from '../support/hash.ts';
 import { required } from '../support/invariant.ts';
@@ -83,9 +83,17 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   };
   const planned = wanted.map((body) => splitKernels(module, body, ids, splitting));
   const recordStep = (reason: string): void => void decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason });
+  const forward = wanted.find((each) => each.name === 'forward');
+  // a single token has schedules of its own where threads share work
+  const stepping: SplitKernelsOptions = {
+    ...splitting,
+    choose: (plan) => (options.schedule === undefined ? selectStepSchedule(plan, machine) : null) ?? choose(plan),
+    onDecision: (subject, decision) => splitting.onDecision(subject.replace(/^forward/, 'step'), decision),
+  };
+  const ownStep = machine.maximumWorkgroup > 1 && forward !== undefined && stepObstacle(forward) === null ? splitKernels(module, forward, ids, stepping) : null;
   const step = convolved === null
-    ? stepPlan(planned.find((each) => each.entry === 'forward'), wanted.find((each) => each.name === 'forward'), recordStep)
-    : recurrentStep(spec, passes, splitting, recordStep);
+    ? stepPlan(ownStep ?? planned.find((each) => each.entry === 'forward'), forward, recordStep)
+    : recurrentStep(spec, passes, stepping, recordStep);
   const plans = [...planned, ...step];
   const limits = { ...defaultLimits, sharedBytes: Math.max(defaultLimits.sharedBytes, machine.sharedBytes) };
   plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`, limits)));

@@ -55,6 +55,16 @@ export type SegmentsParameters = {
   readonly halvings: number;
 };
 
+/** `step`: a single token; threads hold vectors of a channel's states, workgroups several sequences. */
+export type StepParameters = {
+  readonly kind: 'step';
+  readonly workgroupSize: number;
+  /** threads per channel */
+  readonly lanes: number;
+  /** sequences of a workgroup */
+  readonly rows: number;
+};
+
 /** `loop-nest`: everything that is no recurrence. */
 export type LoopNestParameters = {
   readonly kind: 'loop-nest';
@@ -62,7 +72,7 @@ export type LoopNestParameters = {
   readonly vectorWidth: VectorWidth;
 };
 
-export type ScanParameters = SequentialParameters | LanesParameters | SegmentsParameters;
+export type ScanParameters = SequentialParameters | LanesParameters | SegmentsParameters | StepParameters;
 
 /** Reduce-then-scan over time: pieces of `size` tokens, summaries, carries, then the full pass. */
 export type SplitParameters = { readonly size: number };

@@ -19,6 +19,7 @@ import type { RegionPlan } from './region-plan.ts';
 import { storeValue, type ScanRequest, type TimeSplit, type YieldTarget } from './scan-request.ts';
 import { emitSegmentsScan } from './segments.ts';
 import { emitSequentialScan, sequentialGroups } from './sequential.ts';
+import { emitStepScan } from './step.ts';
 
 export type ScanLaunchContext = {
   readonly name: string;
@@ -46,6 +47,7 @@ function groupsOf(plan: RegionPlan, schedule: ScanSchedule): number {
     case 'lanes':
       return lanesGroups(plan, parameters);
     case 'segments':
+    case 'step':
       return 1;
     default:
       return parameters satisfies never;
@@ -110,6 +112,8 @@ function emitOne(request: ScanRequest, schedule: ScanSchedule): Kernel {
       return emitLanesScan(request, parameters);
     case 'segments':
       return emitSegmentsScan(request, parameters);
+    case 'step':
+      return emitStepScan(request, parameters);
     default:
       return parameters satisfies never;
   }

@@ -7,6 +7,7 @@ import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
 import { lanesParametersFor } from './lanes-parameters.ts';
 import { segmentsParametersFor } from './segments-parameters.ts';
+import { stepParametersFor } from './step.ts';
 
 /** `recurrent`: a thread walks over all tokens; `scan`: time is cut into pieces that run side by side; `conv`: no recurrence is left. */
 export type ModeRequest = 'auto' | 'recurrent' | 'scan' | 'conv';
@@ -59,4 +60,17 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   }
   const parameters = { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 } as const;
   return { schedule: { parameters, split }, alternatives: ['three-pass'], reason: 'one thread per channel' };
+}
+
+/** Schedule of a scan over a single token on a machine with workgroups; null where that of the forward pass will do. */
+export function selectStepSchedule(plan: RegionPlan, machine: Machine): ScheduleDecision | null {
+  if (machine.maximumWorkgroup === 1) return null;
+  const step = stepParametersFor(plan, machine);
+  if (step !== null) {
+    const reason = `states are read and written once, ${step.lanes} threads per channel and ${step.rows} sequences per workgroup`;
+    return { schedule: { parameters: step, split: null }, alternatives: ['lanes', 'sequential'], reason };
+  }
+  if (plan.inner.length > 0 || plan.direction === 'descending') return null;
+  const parameters = { kind: 'sequential', workgroupSize: Math.min(128, machine.maximumWorkgroup), lanes: 1, innerWidth: 1, groupChannels: 1 } as const;
+  return { schedule: { parameters, split: null }, alternatives: [], reason: 'one thread per channel and sequence' };
 }

@@ -26,33 +26,47 @@ function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens
   return { schedule: () => ({ parameters, split: null }) };
 }
 
-const variants: readonly (readonly [string, Omit<CompileOptions, 'target'>])[] = [
-  ['auto', {}],
-  ['l1-w256-s8-t16-p', segments(1, 256, 8, 16, true)],
-  ['l1-w256-s8-t8-p', segments(1, 256, 8, 8, true)],
-  ['l1-w256-s4-t16', segments(1, 256, 4, 16, false)],
-  ['l1-w512-s16-t8', segments(1, 512, 16, 8, false)],
-  ['l2-w256-s8-t8', segments(2, 256, 8, 8, false)],
-  ['l2-w256-s8-t8-p', segments(2, 256, 8, 8, true)],
-  ['l4-w256-s8-t4', segments(4, 256, 8, 4, false)],
-  ['l4-w256-s16-t4-p', segments(4, 256, 16, 4, true)],
-  ['sequential', { schedule: () => ({ parameters: { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 }, split: null }) }],
+const plain: Omit<CompileOptions, 'target'> = { schedule: () => ({ parameters: { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 }, split: null }) };
+
+/** Of the plain recurrences and of a gated one. */
+const variants: readonly (readonly [string, Omit<CompileOptions, 'target'>, readonly ('real' | 'complex' | 'hgrn')[]])[] = [
+  ['auto', {}, ['real', 'complex', 'hgrn']],
+  ['l2-w256-s8-t8-p', segments(2, 256, 8, 8, true), ['real', 'hgrn']],
+  ['l2-w128-s4-t8-p', segments(2, 128, 4, 8, true), ['real', 'hgrn']],
+  ['l2-w256-s8-t4-p', segments(2, 256, 8, 4, true), ['real', 'hgrn', 'complex']],
+  ['l2-w512-s16-t4-p', segments(2, 512, 16, 4, true), ['real', 'hgrn']],
+  ['l1-w256-s4-t8-p', segments(1, 256, 4, 8, true), ['real', 'hgrn', 'complex']],
+  ['l1-w128-s4-t8-p', segments(1, 128, 4, 8, true), ['hgrn', 'complex']],
+  ['l1-w256-s8-t8', segments(1, 256, 8, 8, false), ['hgrn']],
+  ['l1-w256-s8-t4-p', segments(1, 256, 8, 4, true), ['hgrn', 'complex']],
+  ['sequential', plain, ['hgrn', 'complex']],
 ];
 
-const scans: readonly ChannelWorkload[] = variants.flatMap(([name, options]): readonly ChannelWorkload[] => [
-  {
-    name: `real-${name}`, file: 'bench/layers/real-scan.ssm', options, sizes: { D: 1536 }, checked: null, ranges: 'a=0.5,1',
-    times: [{ batch: 8, length: 16384, entries: trained }, ...(name === 'auto' ? [{ batch: 1, length: 65536, entries: trained }, { batch: 8, length: 2048, entries: trained }] : [])],
-  },
-  ...(name === 'auto' || name.includes('l2') || name.includes('t8') ? [{
-    name: `complex-${name}`, file: 'bench/layers/complex-scan.ssm', options, sizes: { D: 1024 }, checked: null, ranges: 'a=-0.7,0.7',
-    times: [{ batch: 8, length: 1024, entries: trained }, { batch: 8, length: 16384, entries: trained }],
-  }] : []),
+const scans: readonly ChannelWorkload[] = variants.flatMap(([name, options, layers]): readonly ChannelWorkload[] => {
+  const isRule = name === 'auto';
+  const of = (layer: string, workload: Omit<ChannelWorkload, 'name' | 'options' | 'checked'>): ChannelWorkload => ({ name: `${layer}-${name}`, options, checked: null, ...workload });
+  const long = { batch: 8, length: 16384, entries: trained };
+  const made = {
+    real: of('real', { file: 'bench/layers/real-scan.ssm', sizes: { D: 1536 }, ranges: 'a=0.5,1', times: [long, ...(isRule ? [{ batch: 1, length: 65536, entries: trained }, { batch: 8, length: 2048, entries: trained }] : [])] }),
+    complex: of('complex', { file: 'bench/layers/complex-scan.ssm', sizes: { D: 1024 }, ranges: 'a=-0.7,0.7', times: [{ ...long, length: 1024 }, long] }),
+    hgrn: of('hgrn', { file: 'examples/hgrn.ssm', sizes: { D: 1536 }, ranges: '', times: [long] }),
+  };
+  return layers.map((layer) => made[layer]);
+});
+
+/** One token in a CUDA graph: states of 5,120 channels by 16. */
+const steps: readonly ChannelWorkload[] = (['f32', 'bf16'] as const).flatMap((storage) => [
+  { name: `step-${storage}`, file: 'examples/s6.ssm', options: { storage }, sizes: { D: 5120, N: 16 }, checked: null, ranges: 'A_log=0,2.8 delta_bias=-6,-2', times: [1, 64, 256].map((batch) => ({ batch, length: 1, entries: ['step'] as const })) },
+  { name: `step-${storage}-check`, file: 'examples/s6.ssm', options: { storage }, sizes: { D: 40, N: 16 }, checked: { batch: 7, length: 1 }, ranges: '', times: [] },
 ]);
 
 const others: readonly ChannelWorkload[] = [
-  { name: 'hgrn', file: 'examples/hgrn.ssm', options: {}, sizes: { D: 1536 }, checked: null, ranges: '', times: [{ batch: 8, length: 16384, entries: trained }] },
   { name: 'hgrn-bf16', file: 'examples/hgrn.ssm', options: { storage: 'bf16' }, sizes: { D: 1536 }, checked: null, ranges: '', times: [{ batch: 8, length: 16384, entries: trained }] },
+  { name: 's6', file: 'examples/s6.ssm', options: { storage: 'bf16' }, sizes: { D: 2048 }, checked: null, ranges: 'A_log=0,2.8 delta_bias=-6,-2', times: [{ batch: 8, length: 2048, entries: trained }] },
+  { name: 's4d', file: 'examples/s4d.ssm', options: {}, sizes: { D: 1024 }, checked: null, ranges: 'a_re=-1,0 a_im=0,30 log_dt=-6,-3', times: [{ batch: 8, length: 1024, entries: trained }] },
+  { name: 's4d-check', file: 'examples/s4d.ssm', options: {}, sizes: { D: 20, N: 32 }, checked: { batch: 3, length: 67 }, ranges: '', times: [] },
+  { name: 's6-check', file: 'examples/s6.ssm', options: {}, sizes: { D: 37, N: 8 }, checked: { batch: 3, length: 57 }, ranges: '', times: [] },
+  { name: 'real-narrow', file: 'bench/layers/real-scan.ssm', options: {}, sizes: { D: 130 }, checked: { batch: 2, length: 301 }, ranges: 'a=0.5,1', times: [] },
   { name: 'rg-lru', file: 'examples/rg-lru.ssm', options: {}, sizes: {}, checked: { batch: 1, length: 150 }, ranges: '', times: [{ batch: 8, length: 2048, entries: trained }] },
   { name: 'lru', file: 'examples/lru.ssm', options: {}, sizes: {}, checked: { batch: 1, length: 70 }, ranges: '', times: [{ batch: 8, length: 2048, entries: trained }] },
   { name: 's5', file: 'examples/s5.ssm', options: {}, sizes: {}, checked: { batch: 1, length: 70 }, ranges: '', times: [{ batch: 8, length: 2048, entries: trained }] },
@@ -67,7 +81,7 @@ const others: readonly ChannelWorkload[] = [
 function checkOf(workload: Workload, spec: LayerSpec, compiled: CompileResult): GpuCase {
   const { inputs, expected } = interpretWorkload(workload, spec, compiled);
   const tolerance = (workload.options.storage ?? 'f32') === 'f32' ? 1e-5 : 6e-3;
-  return { name: `${workload.name}-check`, ...workload.checked, runs: suiteEntries, inputs, expected, random: new Map(), tolerance };
+  return { name: `${workload.name}-check`, ...workload.checked, runs: workload.checked.length === 1 ? ['step'] : suiteEntries, inputs, expected, random: new Map(), tolerance };
 }
 
 async function write(workload: ChannelWorkload, directory: string): Promise<void> {
@@ -82,4 +96,4 @@ async function write(workload: ChannelWorkload, directory: string): Promise<void
 
 const [directory, wanted] = process.argv.slice(2);
 if (directory === undefined) throw new Error('usage: channel-suite DIRECTORY [part of a name]');
-for (const workload of [...scans, ...others]) if (wanted === undefined || workload.name.includes(wanted)) await write(workload, directory);
+for (const workload of [...scans, ...steps, ...others]) if (wanted === undefined || workload.name.includes(wanted)) await write(workload, directory);
