@@ -1,11 +1,13 @@
 /** Reads the text that a command was given, and its sizes, and checks a layer of it. */
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { loadLayer } from '../dsl/index.ts';
+import { elaborate, parse, type ElaborateOutcome, type ParseOutcome } from '../dsl/index.ts';
 import type { LayerSpec } from '../dsl/spec.ts';
-import { SsmError, ssmError, type Diagnostic } from '../support/diagnostic.ts';
+import { hasErrors, SsmError, ssmError, type Diagnostic } from '../support/diagnostic.ts';
 import type { SourceFile } from '../support/source.ts';
 import { UsageError, type CommandEnvironment } from './environment.ts';
+import { loadTypescript } from './typescript/host.ts';
+import { readTypescriptLayers } from './typescript/read-layers.ts';
 
 /** Larger files are refused before they are read; the language's own limit is far below. */
 const largestFile = 16 * 2 ** 20;
@@ -52,9 +54,20 @@ export type LoadOptions = { readonly layer: string | null; readonly sizes: Reado
 
 export type LoadedLayer = { readonly spec: LayerSpec; readonly warnings: readonly Diagnostic[] };
 
+/** The layers of a text, or of the templates and the builder's calls in a TypeScript file. */
+export function readTree(file: SourceFile): ParseOutcome {
+  return /\.[cm]?tsx?$/.test(file.name) ? readTypescriptLayers(loadTypescript(), file) : parse(file);
+}
+
+/** A layer of a file with everything that is to say about it. */
+export function checkLayer(file: SourceFile, { layer, sizes }: LoadOptions): ElaborateOutcome {
+  const { tree, diagnostics } = readTree(file);
+  return hasErrors(diagnostics) ? { spec: null, diagnostics } : elaborate(tree, layer, { sizes });
+}
+
 /** A checked layer of a text; throws an SsmError with all diagnostics when it has errors. */
 export function requireLayer(file: SourceFile, options: LoadOptions): LoadedLayer {
-  const { spec, diagnostics } = loadLayer(file, options.layer, { sizes: options.sizes });
+  const { spec, diagnostics } = checkLayer(file, options);
   if (spec === null) throw new SsmError(diagnostics);
   return { spec, warnings: diagnostics };
 }

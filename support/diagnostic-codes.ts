@@ -10,6 +10,7 @@ export const diagnosticCodes = {
   SSM1004: 'text nested too deeply',
   SSM1005: 'file too large',
   SSM1006: 'character not allowed',
+  SSM1007: 'not known without running the program',
   SSM2001: 'unknown name',
   SSM2002: 'name declared twice',
   SSM2003: 'unknown axis',

@@ -1,11 +1,10 @@
 /** `statefuse check`: every layer of some texts, with all diagnostics, once or after each change. */
 import { resolve } from 'node:path';
-import { loadLayer, parse } from '../../dsl/index.ts';
 import { hasErrors, SsmError, type Diagnostic } from '../../support/diagnostic.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
 import type { SourceFile } from '../../support/source.ts';
 import { exitCodes, UsageError, type CommandEnvironment, type ExitCode } from '../environment.ts';
-import { parseSizes, readSource } from '../load.ts';
+import { checkLayer, parseSizes, readSource, readTree } from '../load.ts';
 import { exitCodeOf, writeDiagnostics, writeDocument, writeLine } from '../output.ts';
 import { watchFiles } from '../watch.ts';
 
@@ -30,14 +29,14 @@ function withoutRepeats(diagnostics: readonly Diagnostic[]): readonly Diagnostic
 }
 
 function checkFile(file: SourceFile, layer: string | null, sizes: ReadonlyMap<string, number>): Checked {
-  const { tree, diagnostics } = parse(file);
+  const { tree, diagnostics } = readTree(file);
   if (hasErrors(diagnostics)) return { file: file.name, layers: [], diagnostics };
   const last = tree.layers.at(-1);
   const chosen = tree.layers.filter((each) => layer === null ? each === last || each.axes.every((axis) => axis.size !== null) : each.name.text === layer);
-  if (chosen.length === 0) return { file: file.name, layers: [], diagnostics: loadLayer(file, layer, { sizes }).diagnostics };
+  if (chosen.length === 0) return { file: file.name, layers: [], diagnostics: checkLayer(file, { layer, sizes }).diagnostics };
   const found = chosen.flatMap((each) => {
     const applies = layer !== null || each === last ? sizes : new Map<string, number>();
-    return loadLayer(file, each.name.text, { sizes: applies }).diagnostics;
+    return checkLayer(file, { layer: each.name.text, sizes: applies }).diagnostics;
   });
   return { file: file.name, layers: chosen.map((each) => each.name.text), diagnostics: withoutRepeats(found) };
 }

@@ -1,22 +1,22 @@
 /** `statefuse compile --target ts`: a typed module that carries a layer's kernels and runs without the compiler. */
 import { basename, resolve } from 'node:path';
 import type { TargetName } from '../../backends/artifact.ts';
+import type { CompileOptions } from '../../backends/compile.ts';
 import { compileModuleLayer } from '../../backends/ts/compile-module.ts';
 import { emitModule, type ModuleTexts } from '../../backends/ts/index.ts';
-import { parse } from '../../dsl/index.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
 import type { SourceFile } from '../../support/source.ts';
 import { exitCodes, UsageError, type CommandEnvironment, type ExitCode } from '../environment.ts';
-import { parseSizes, readSource, requireLayer, type LoadedLayer } from '../load.ts';
+import { parseSizes, readSource, readTree, requireLayer, type LoadedLayer } from '../load.ts';
 import { writeDiagnostics, writeDocument } from '../output.ts';
-import { loadTypescript } from '../typescript-host.ts';
+import { loadTypescript } from '../typescript/host.ts';
 import { fileNames, writeFiles, type OutputFile } from '../write-files.ts';
 
 export type TypescriptOptions = {
   readonly outDir?: string;
   readonly layer?: string;
   readonly size: readonly string[];
-  readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly mode: NonNullable<CompileOptions['mode']>;
   readonly dtype: 'f32' | 'f16' | 'bf16';
   readonly emit: 'ts' | 'js' | 'types';
   readonly carry: readonly TargetName[];
@@ -43,7 +43,7 @@ function chooseLayers(file: SourceFile, options: TypescriptOptions): readonly Lo
   const sizes = parseSizes(options.size);
   const last = requireLayer(file, { layer: options.layer ?? null, sizes });
   if (options.emit !== 'types' || options.layer !== undefined) return [last];
-  const before = parse(file).tree.layers.slice(0, -1).filter((each) => each.axes.every((axis) => axis.size !== null));
+  const before = readTree(file).tree.layers.slice(0, -1).filter((each) => each.axes.every((axis) => axis.size !== null));
   return [...before.map((each) => requireLayer(file, { layer: each.name.text, sizes: new Map() })), last];
 }
 

@@ -2,7 +2,6 @@
  * `statefuse verify`: recurrent, scan and step, forward and gradients, on every device of this machine
  * against the float64 interpreter of Tensor IR, with random numbers.
  */
-import { parse } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { reasonAgainstStep } from '../../ir/explain/layer-facts.ts';
 import type { TensorModule } from '../../ir/tensor/ops.ts';
@@ -15,7 +14,7 @@ import type { SourceFile } from '../../support/source.ts';
 import { compileLayer, type Progress } from '../compile-layer.ts';
 import { deviceNames, openDevice, targetOfDevice, type DeviceName } from '../devices.ts';
 import { exitCodes, type CommandEnvironment, type ExitCode } from '../environment.ts';
-import { parseSizes, readSource, requireLayer, type LoadedLayer } from '../load.ts';
+import { parseSizes, readSource, readTree, requireLayer, type LoadedLayer } from '../load.ts';
 import { exitCodeOf, renderTable, writeDiagnostics, writeDocument } from '../output.ts';
 import { compareSequence, compareSteps, type Comparison } from '../verify/compare.ts';
 import { makeReference, type Reference } from '../verify/reference.ts';
@@ -55,7 +54,7 @@ function loadCut(file: SourceFile, options: VerifyOptions): LoadedLayer {
   const asked = parseSizes(options.size);
   const whole = requireLayer(file, { layer, sizes: asked });
   if (options.full === true) return whole;
-  const declared = parse(file).tree.layers.find((each) => each.name.text === whole.spec.name)?.axes ?? [];
+  const declared = readTree(file).tree.layers.find((each) => each.name.text === whole.spec.name)?.axes ?? [];
   const cut = new Map(asked);
   for (const { name, size } of whole.spec.axes) {
     if (!asked.has(name) && declared.some((each) => each.name.text === name)) cut.set(name, Math.min(size, cutSize));

@@ -4,8 +4,8 @@
  * purposes is not taken.
  */
 import { createRequire } from 'node:module';
-import type { Typescript } from '../backends/ts/index.ts';
-import { ssmError } from '../support/diagnostic.ts';
+import type { Typescript } from '../../backends/ts/index.ts';
+import { ssmError } from '../../support/diagnostic.ts';
 
 /** The compiler; throws SSM7001 where there is none. */
 export function loadTypescript(): Typescript {

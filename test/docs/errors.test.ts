@@ -52,7 +52,7 @@ async function runCommands(blocks: readonly CodeBlock[]): Promise<string> {
   try {
     let error = '';
     for (const { language, text } of blocks) {
-      if (language === 'ssm') writeFileSync(join(directory, 'layer.ssm'), text);
+      if (language !== 'console') writeFileSync(join(directory, `layer.${language}`), text);
       else for (const command of text.trim().split('\n')) error += (await runCommand(command.split(' ').slice(1), { directory })).error;
     }
     return error;

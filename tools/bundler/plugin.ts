@@ -6,7 +6,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, relative } from 'node:path';
 import type { UnpluginContext, UnpluginFactory, UnpluginMessage } from 'unplugin';
-import { loadTypescript } from '../../cli/typescript-host.ts';
+import { loadTypescript } from '../../cli/typescript/host.ts';
 import { makeDiagnostic, SsmError, type Diagnostic } from '../../support/diagnostic.ts';
 import { renderDiagnostic } from '../../support/render-diagnostic.ts';
 import { positionOf, type SourceFile } from '../../support/source.ts';

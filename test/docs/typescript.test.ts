@@ -1,0 +1,27 @@
+/** The TypeScript of docs/typescript.md is what a strict compiler accepts, and its layers are those of the texts. */
+import { readFileSync } from 'node:fs';
+import ts from 'typescript';
+import { expect, it } from 'vitest';
+import { compileModuleLayer } from '../../backends/ts/compile-module.ts';
+import { emitModule } from '../../backends/ts/index.ts';
+import { readTypescriptLayers } from '../../cli/typescript/read-layers.ts';
+import { elaborate, loadLayer } from '../../dsl/index.ts';
+import { checkProject } from '../backends/ts/typescript-project.ts';
+import { codeBlocks } from './code-blocks.ts';
+
+const blocks = codeBlocks(readFileSync('docs/typescript.md', 'utf8')).filter((each) => each.language === 'ts');
+const spec = (name: string) => loadLayer({ name, text: readFileSync(`examples/${name}.ssm`, 'utf8') }, null, { sizes: new Map(name === 's6' ? [['D', 64]] : []) }).spec!;
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value, (key, each: unknown) => (key === 'span' ? undefined : each)));
+
+it('docs/typescript.md passes tsc --strict', () => {
+  const { typescript, declarations } = emitModule(ts, [compileModuleLayer(spec('s6'), { targets: ['wasm'], seed: 1 })], { runtime: 'statefuse/runtime' });
+  const files = Object.fromEntries(blocks.map((each) => [`block-${each.line}.ts`, each.text]));
+  expect(blocks.length).toBeGreaterThanOrEqual(5);
+  expect(checkProject({ 'S6.ts': typescript, 's6.ssm.d.ts': declarations, ...files }, { options: { isolatedDeclarations: false, declaration: false } })).toEqual([]);
+});
+
+it('its layers are read as the texts are', () => {
+  const trees = blocks.map((each) => readTypescriptLayers(ts, { name: 'block.ts', text: each.text })).filter((each) => each.tree.layers.length > 0);
+  expect(trees.map(({ tree, diagnostics }) => [...tree.layers.map((each) => each.name.text), ...diagnostics])).toEqual([['S4D'], ['Decay']]);
+  expect(plain(elaborate(trees[0]!.tree, null, { sizes: new Map() }).spec)).toEqual(plain(spec('s4d')));
+});
