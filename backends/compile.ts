@@ -30,6 +30,8 @@ export type CompileOptions = {
   readonly mode?: ModeRequest;
   /** tokens per piece of time in mode `scan`; a multiple of the checkpoint interval */
   readonly pieceLength?: number;
+  /** sizes that the layer will mostly run at; mode auto then cuts time where they leave the machine empty. All sizes stay right */
+  readonly expected?: { readonly batch: number; readonly length?: number };
   /** how mode `conv` convolves; absent: directly below a length that the machine decides, by FFT from there on */
   readonly convolution?: ConvolutionAlgorithm;
   /** storage of floating-point inputs, outputs and their cotangents; parameters and states stay f32 */
@@ -64,7 +66,7 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   convolved?.finish();
   const choose = (plan: RegionPlan): ScheduleDecision => {
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
-    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval });
+    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval, ...(options.expected === undefined ? {} : { expected: options.expected }) });
     return options.decide?.(plan, rule) ?? rule;
   };
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32

@@ -18,6 +18,8 @@ export type ScheduleRequest = {
   readonly pieceLength: number;
   /** checkpoints' interval: pieces are multiples of it */
   readonly interval: number;
+  /** sizes that the layer will mostly run at, if the caller knows: mode auto then cuts time where they leave the machine empty */
+  readonly expected?: { readonly batch: number; readonly length?: number };
 };
 
 export type ScheduleDecision = { readonly schedule: ScanSchedule; readonly alternatives: readonly string[]; readonly reason: string };
@@ -40,6 +42,20 @@ function sumsOverChannels(plan: RegionPlan): boolean {
   return plan.op.yields.some((each) => plan.channels.length > 0 && plan.channels.every((channel) => each.sumOver.includes(channel.name)));
 }
 
+/** Least number of pieces for which reading everything twice pays. */
+const leastPieces = 3;
+
+/** Pieces of time for the sizes that the caller expects, or null where threads per sequence are enough. */
+function expectedSplit(threadsPerSequence: number, machine: Machine, { expected, interval }: ScheduleRequest, piece: number): SplitParameters | null {
+  if (expected === undefined) return null;
+  const pieces = Math.ceil(machine.fillingThreads / (expected.batch * threadsPerSequence));
+  if (pieces < leastPieces) return null;
+  const least = Math.max(piece, 8 * interval);
+  if (expected.length === undefined) return { size: least };
+  const size = Math.max(least, Math.ceil(expected.length / pieces / interval) * interval);
+  return Math.ceil(expected.length / size) < leastPieces ? null : { size };
+}
+
 /** Schedule of a scan on a machine. */
 export function selectSchedule(plan: RegionPlan, machine: Machine, request: ScheduleRequest): ScheduleDecision {
   const piece = Math.max(request.interval, Math.ceil(request.pieceLength / request.interval) * request.interval);
@@ -50,8 +66,10 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   }
   const lanes = lanesParametersFor(plan, machine, request.interval);
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
-    const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens`;
-    return { schedule: { parameters: lanes, split }, alternatives: ['sequential', 'three-pass'], reason };
+    const cut = request.mode === 'auto' ? expectedSplit(plan.channelCount * lanes.lanes, machine, request, piece) : null;
+    const why = cut === null ? '' : `; time is cut because a batch of ${request.expected?.batch ?? 0} leaves the machine empty`;
+    const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens${why}`;
+    return { schedule: { parameters: lanes, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }
   const segments = segmentsParametersFor(plan, machine, request.interval);
   if (segments !== null) {
