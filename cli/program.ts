@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { compilerVersion } from '../backends/compile.ts';
 import { runCheck, type CheckOptions } from './commands/check.ts';
 import { runCompile, type CompileCommandOptions } from './commands/compile.ts';
+import { runCompileTorch, type TorchOptions } from './commands/compile-torch.ts';
 import { runCompileTypescript, type TypescriptOptions } from './commands/compile-typescript.ts';
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
@@ -79,15 +80,18 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--json', 'one JSON document on the output')
     .addHelpText('after', example('statefuse format examples/*.ssm --check'))
     .action((files: string[], options: FormatOptions) => act('format', options, () => runFormat(environment, files, options)));
-  withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest, or a module that carries them').argument('<file>', 'text; `-` is the standard input')), ['ts']))
+  withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest, or a module that carries them').argument('<file>', 'text; `-` is the standard input')), ['ts', 'torch']))
     .option('--out-dir <folder>', 'where the files go')
     .addOption(new Option('--emit <form>', 'form of the module of `--target ts`; `types` declares what a bundler plugin imports').choices(['ts', 'js', 'types']).default('ts'))
     .addOption(new Option('--carry <target...>', 'for which devices that module has kernels (default: wasm and wgsl)').choices(['wasm', 'wgsl', 'cuda']).default([]))
+    .addOption(new Option('--dtypes <dtype...>', 'input types that a package of `--target torch` has kernels for (default: all)').choices(['f32', 'bf16', 'f16']).default([]))
     .addOption(new Option('--seed <number>', 'let that module carry initial parameters of this seed').argParser(positiveInteger))
     .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))
-    .action((file: string, options: CompileCommandOptions | (TypescriptOptions & { readonly target: 'ts' })) => act('compile', options, () => options.target === 'ts'
-      ? runCompileTypescript(environment, file, options)
-      : runCompile(environment, file, options, run.progress)));
+    .action((file: string, options: CompileCommandOptions | (TypescriptOptions & { readonly target: 'ts' }) | (TorchOptions & { readonly target: 'torch' })) => act('compile', options, () => {
+      if (options.target === 'ts') return runCompileTypescript(environment, file, options);
+      if (options.target === 'torch') return runCompileTorch(environment, file, options, run.progress);
+      return runCompile(environment, file, options, run.progress);
+    }));
   withTuning(withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input'))))
     .addOption(new Option('--batch <number>', 'sequences, for costs').argParser(positiveInteger).default(8))
     .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))

@@ -4,7 +4,7 @@
  * says can lead outside the folder.
  */
 import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ssmError, SsmError } from '../support/diagnostic.ts';
 import { contentHash } from '../support/hash.ts';
 
@@ -27,6 +27,7 @@ export function fileNames(names: readonly string[], extension: string): readonly
   });
 }
 
+/** The name may lead through folders below the one that is written to (`package/module.py`). */
 export type OutputFile = { readonly name: string; readonly content: string | Uint8Array };
 
 function codeOf(error: unknown): string {
@@ -40,14 +41,29 @@ function refuseFolders(folder: string, files: readonly OutputFile[], option: str
   }
 }
 
+/** Folders below the one that is written to: made where they are missing, never reached through a link. */
+function makeFolders(folder: string, files: readonly OutputFile[], option: string): void {
+  const names = new Set(files.map((each) => dirname(each.name)).filter((each) => each !== '.'));
+  for (const name of names) {
+    const parts = name.split('/');
+    for (let depth = 1; depth <= parts.length; depth++) {
+      const path = parts.slice(0, depth).join('/');
+      const found = lstatSync(join(folder, path), { throwIfNoEntry: false });
+      if (found !== undefined && !found.isDirectory()) throw ssmError('SSM7001', `\`${path}\` is not a folder`, `choose another \`${option}\``);
+    }
+    mkdirSync(join(folder, name), { recursive: true });
+  }
+}
+
 /** Writes all files or none; throws SSM7001, which names the option to change. Links are replaced, not followed. */
 export function writeFiles(folder: string, shownFolder: string, files: readonly OutputFile[], option: string = '--out-dir'): void {
   const temporary: { from: string; to: string }[] = [];
   try {
     mkdirSync(folder, { recursive: true });
     refuseFolders(folder, files, option);
+    makeFolders(folder, files, option);
     for (const { name, content } of files) {
-      const from = join(folder, `.${name}.${process.pid}.partial`);
+      const from = join(folder, dirname(name), `.${basename(name)}.${process.pid}.partial`);
       temporary.push({ from, to: join(folder, name) });
       writeFileSync(from, content, { flag: 'wx' });
     }

@@ -14,11 +14,12 @@ import { argumentsPython } from './python/arguments.ts';
 import { buildPackagePython } from './python/build-package.ts';
 import { driverPython } from './python/driver.ts';
 import { gradientsPython } from './python/gradients.ts';
-import { bf16Header, fp16Header } from './python/half-headers.ts';
 import { initialisePython } from './python/initialise.ts';
 import { launchPython } from './python/launch.ts';
+import { memoryPython } from './python/memory.ts';
 import { nvrtcPython } from './python/nvrtc.ts';
 import { operatorsPython } from './python/operators.ts';
+import { planPython } from './python/plan.ts';
 import { structurePython } from './python/structure.ts';
 import { toolsPython } from './python/tools.ts';
 import { renderReference } from './reference.ts';
@@ -60,9 +61,8 @@ export function emitTorchPackage(spec: LayerSpec, stored: readonly StoredArtifac
   const inPackage: Readonly<Record<string, string>> = {
     '__init__.py': renderInit(model), 'ops.py': renderOps(model), 'module.py': renderModule(model), 'reference.py': renderReference(model),
     'description.py': renderDescription(model), 'structure.py': structurePython, 'arguments.py': argumentsPython, 'operators.py': operatorsPython,
-    'gradients.py': gradientsPython, 'launch.py': launchPython, 'driver.py': driverPython, 'nvrtc.py': nvrtcPython,
+    'gradients.py': gradientsPython, 'launch.py': launchPython, 'driver.py': driverPython, 'memory.py': memoryPython, 'plan.py': planPython, 'nvrtc.py': nvrtcPython,
     'initialise.py': initialisePython, 'tools.py': toolsPython,
-    'kernels/cuda_fp16.h': fp16Header, 'kernels/cuda_bf16.h': bf16Header,
   };
   const files: readonly PackageFile[] = [
     { name: 'pyproject.toml', content: renderProject(model) },

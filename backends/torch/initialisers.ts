@@ -7,7 +7,7 @@ import { libraryValue } from '../../ir/initial/library.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
 import type { LayerModel, ModelParameter } from './layer-model.ts';
-import { pythonNumber } from './reference-expressions.ts';
+import { pythonNumber, pythonTuple } from './python-text.ts';
 
 type CallSpec = Extract<InitialSpec, { kind: 'call' }>;
 
@@ -21,10 +21,6 @@ const functions: ReadonlySet<string> = new Set([
 
 type Place = { readonly model: LayerModel; readonly parameter: ModelParameter };
 
-function tuple(sizes: readonly number[]): string {
-  return `(${sizes.map((each) => `${each},`).join(' ')})`;
-}
-
 /** One operand; the language's numbers may be negative. */
 function initialText(spec: InitialSpec, place: Place): string {
   const { model, parameter } = place;
@@ -36,7 +32,7 @@ function initialText(spec: InitialSpec, place: Place): string {
       return pythonNumber(model.sizeOf(spec.axis));
     case 'param': {
       const other = required(model.parameters.find((each) => each.subject === spec.name), spec.name);
-      const dims = tuple(other.axes.map((axis) => parameter.axes.indexOf(axis)));
+      const dims = pythonTuple(other.axes.map((axis) => String(parameter.axes.indexOf(axis))));
       return `initialise.parameter(self.${other.name}, ${dims}, ${rank}, ${other.type === 'complex' ? 'True' : 'False'})`;
     }
     case 'call':
@@ -70,7 +66,7 @@ function callText(call: CallSpec, place: Place): string {
 /** One number per entry of the parameter, or of the axes in the call's brackets. */
 function drawText(call: CallSpec, { model, parameter }: Place): string {
   const axes = call.axes.length > 0 ? call.axes : parameter.axes;
-  const shape = tuple(parameter.axes.map((axis) => (axes.includes(axis) ? model.sizeOf(axis) : 1)));
+  const shape = pythonTuple(parameter.axes.map((axis) => String(axes.includes(axis) ? model.sizeOf(axis) : 1)));
   const name = call.name === 'normal' && parameter.type === 'complex' ? 'normal_complex' : call.name;
   const given = call.arguments.map(({ name: word, value }) => `${word === null ? '' : `${word}=`}${initialText(value, { model, parameter })}`);
   return `initialise.${name}(${[shape, ...given].join(', ')})`;

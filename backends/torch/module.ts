@@ -1,10 +1,11 @@
 /** `module.py`: the layer as a `torch.nn.Module` with its parameters and their initialisers. */
 import { initialiserLine } from './initialisers.ts';
 import type { LayerModel, ModelParameter } from './layer-model.ts';
+import { pythonCall, pythonTuple } from './python-text.ts';
 
 function shapeText(model: LayerModel, axes: readonly string[], isComplex: boolean): string {
   const sizes = [...axes.map((axis) => String(model.sizeOf(axis))), ...(isComplex ? ['2'] : [])];
-  return `(${sizes.map((each) => `${each},`).join(' ')})`;
+  return pythonTuple(sizes);
 }
 
 function parameterLine(model: LayerModel, parameter: ModelParameter): string {
@@ -42,11 +43,9 @@ function forwardText(model: LayerModel): string {
   const initial = model.states.map((each) => each.initialName);
   const parameters = model.parameters.map((each) => `${each.name}=self.${each.name}`);
   const rest = [...initial.map((each) => `${each}=${each}`), 'return_final=return_final', 'implementation=self.implementation'];
-  return `    def forward(self, ${[...inputs, '*', ...initial.map((each) => `${each}=None`), 'return_final=False'].join(', ')}):
+  return `    ${pythonCall('def forward', ['self', ...inputs, '*', ...initial.map((each) => `${each}=None`), 'return_final=False'], ':', '    ')}
         """Outputs over whole sequences; with 'return_final' the final states follow."""
-        return ops.${model.functionName}(
-            ${[...inputs, ...parameters, ...rest].join(', ')},
-        )
+        ${pythonCall(`return ops.${model.functionName}`, [...inputs, ...parameters, ...rest], '', '        ')}
 `;
 }
 
@@ -55,11 +54,9 @@ function stepText(model: LayerModel): string {
   const states = model.states.map((each) => each.name);
   const parameters = model.parameters.map((each) => `${each.name}=self.${each.name}`);
   const star = states.length === 0 ? [] : ['*', ...states];
-  return `    def step(self, ${[...inputs, ...star].join(', ')}):
+  return `    ${pythonCall('def step', ['self', ...inputs, ...star], ':', '    ')}
         """One token, without the axis of time: outputs, then new states."""
-        return ops.${model.functionName}_step(
-            ${[...inputs, ...parameters, ...states.map((each) => `${each}=${each}`), 'implementation=self.implementation'].join(', ')},
-        )
+        ${pythonCall(`return ops.${model.functionName}_step`, [...inputs, ...parameters, ...states.map((each) => `${each}=${each}`), 'implementation=self.implementation'], '', '        ')}
 `;
 }
 
@@ -68,7 +65,7 @@ function initialStateText(model: LayerModel): string {
   const states = model.states.map((each) => {
     const dtype = each.type === 'complex' ? 'torch.complex64' : 'torch.float32';
     const sizes = each.axes.filter((axis) => axis !== 'batch').map((axis) => String(model.sizeOf(axis)));
-    return `torch.zeros((${['batch', ...sizes].map((one) => `${one},`).join(' ')}), dtype=${dtype}, device=device)`;
+    return `torch.zeros(${pythonTuple(['batch', ...sizes])}, dtype=${dtype}, device=device)`;
   });
   return `    def initial_state(self, batch, device=None):
         """Zeros for the ${states.length === 1 ? 'state' : 'states, in order,'} of so many sequences."""

@@ -9,7 +9,8 @@ const pythonKeywords: readonly string[] = [
   'False', 'None', 'True', 'and', 'as', 'assert', 'async', 'await', 'break', 'case', 'class', 'continue', 'def', 'del', 'elif',
   'else', 'except', 'finally', 'for', 'from', 'global', 'if', 'import', 'in', 'is', 'lambda', 'match', 'nonlocal', 'not', 'or',
   'pass', 'raise', 'return', 'try', 'type', 'while', 'with', 'yield', 'print', 'range', 'len', 'tuple', 'super', 'self', 'cls',
-  'torch', 'math', 'annotations', 'reference', 'tools', 'initialise', 'operators', 'prepare', 'NotImplemented', 'Ellipsis',
+  'torch', 'annotations', 'reference', 'tools', 'initialise', 'ops', 'operators', 'prepare', 'results', 'check_implementation',
+  'OPERATORS', 'LAYER', 'RANK', 'SIZES', 'NotImplemented', 'Ellipsis',
 ];
 
 /** What `torch.nn.Module` has: a parameter of that name would replace it, or be refused. */
@@ -28,13 +29,16 @@ const moduleAttributes: readonly string[] = [
 
 /** Files of a package, which a function of the same name would hide. */
 const packageModules: readonly string[] = [
-  'arguments', 'description', 'driver', 'initialise', 'kernels', 'launch', 'module', 'nvrtc', 'operators', 'ops', 'reference',
-  'structure', 'tools',
+  'arguments', 'description', 'driver', 'initialise', 'kernels', 'gradients', 'launch', 'memory', 'module', 'nvrtc', 'operators', 'ops',
+  'plan', 'reference', 'structure', 'tools',
 ];
 
 export type PythonNamer = { readonly fresh: (path: string) => string };
 
-/** A path of the layer as an identifier: `block.ssm.A_log` becomes `block_ssm_A_log`. */
+/**
+ * A path of the layer as an identifier: `block.ssm.A_log` becomes `block_ssm_A_log`. None begins with an underscore:
+ * those names belong to the generated texts.
+ */
 function identifier(path: string): string {
   const letters = path.replace(/[^A-Za-z0-9_]+/g, '_').replace(/^_+/, '');
   return /^[A-Za-z]/.test(letters) ? letters : `v${letters}`;

@@ -1,19 +1,12 @@
 /** `description.py` and `ops.py`: the layer's tensors as a table, and the functions that users call. */
 import type { LayerModel, ModelValue } from './layer-model.ts';
+import { pythonCall, pythonString, pythonTuple } from './python-text.ts';
 import { signature } from './reference.ts';
-
-function tuple(parts: readonly string[]): string {
-  return parts.length === 1 ? `(${parts.join('')},)` : `(${parts.join(', ')})`;
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
-}
 
 function valueText(model: LayerModel, value: ModelValue, name: string): string {
   const sizes = value.axes.map((axis) => (axis === 'batch' || axis === 'time' ? 'None' : String(model.sizeOf(axis))));
   const values = value.values === null ? '' : `, ${value.values}`;
-  return `        Value(${quoted(name)}, ${quoted(value.subject)}, "${value.type}", ${tuple(value.axes.map(quoted))}, ${tuple(sizes)}${values}),`;
+  return `        Value(${pythonString(name)}, ${pythonString(value.subject)}, "${value.type}", ${pythonTuple(value.axes.map(pythonString))}, ${pythonTuple(sizes)}${values}),`;
 }
 
 function block(field: string, lines: readonly string[]): readonly string[] {
@@ -28,9 +21,9 @@ from __future__ import annotations
 from .structure import Description, Value
 
 LAYER = Description(
-    layer=${quoted(model.className)},
-    namespace=${quoted(model.packageName)},
-    storages=${tuple(model.storages.map(quoted))},
+    layer=${pythonString(model.className)},
+    namespace=${pythonString(model.packageName)},
+    storages=${pythonTuple(model.storages.map(pythonString))},
 ${[
     ...block('inputs', model.inputs.map((each) => valueText(model, each, each.name))),
     ...block('parameters', model.parameters.map((each) => valueText(model, each, each.name))),
@@ -67,7 +60,7 @@ function forwardText(model: LayerModel): string {
   const inputs = model.inputs.map((each) => each.name);
   const byKeyword = [...parameters, ...initial, 'return_final'].map((each) => `${each}=${each}`);
   const count = model.outputs.length;
-  return `def ${name}(${signature(model, initial.map((each) => `${each}=None`), ['return_final=False', 'implementation="kernels"'])}):
+  return `${pythonCall(`def ${name}`, signature(model, initial.map((each) => `${each}=None`), ['return_final=False', 'implementation="kernels"']), ':')}
     """Outputs of the layer over whole sequences; with 'return_final' the final states follow them.
 
 ${argumentLines(model, true).join('\n')}
@@ -77,11 +70,9 @@ ${argumentLines(model, true).join('\n')}
     """
     if implementation != "kernels":
         check_implementation(implementation)
-        return reference.${name}(${[...inputs, ...byKeyword].join(', ')})
-    results = OPERATORS.forward((${[...inputs, ...parameters, ...initial].join(', ')},))
-    if return_final:
-        return tuple(results)
-    return ${count === 1 ? 'results[0]' : `tuple(results[:${count}])`}
+        ${pythonCall(`return reference.${name}`, [...inputs, ...byKeyword], '', '        ')}
+    results = OPERATORS.forward(${pythonCall('', [...inputs, ...parameters, ...initial], '', '    ')}, return_final)
+    return ${count === 1 ? 'tuple(results) if return_final else results[0]' : 'tuple(results)'}
 `;
 }
 
@@ -92,7 +83,7 @@ function stepText(model: LayerModel): string {
   const inputs = model.inputs.map((each) => each.name);
   const byKeyword = [...parameters, ...states].map((each) => `${each}=${each}`);
   const single = model.outputs.length + model.states.length === 1;
-  return `def ${name}(${signature(model, states, ['implementation="kernels"'])}):
+  return `${pythonCall(`def ${name}`, signature(model, states, ['implementation="kernels"']), ':')}
     """One token: the outputs, then the new states. Inputs and outputs have no axis of time.
 
 ${argumentLines(model, false).join('\n')}
@@ -101,8 +92,8 @@ ${argumentLines(model, false).join('\n')}
     """
     if implementation != "kernels":
         check_implementation(implementation)
-        return reference.${name}(${[...inputs, ...byKeyword].join(', ')})
-    results = OPERATORS.step((${[...inputs, ...parameters, ...states].join(', ')},))
+        ${pythonCall(`return reference.${name}`, [...inputs, ...byKeyword], '', '        ')}
+    results = OPERATORS.step(${pythonCall('', [...inputs, ...parameters, ...states], '', '    ')})
     return ${single ? 'results[0]' : 'tuple(results)'}
 `;
 }
@@ -137,6 +128,6 @@ from .description import LAYER
 from .module import ${model.className}
 from .ops import ${functions.join(', ')}
 
-__all__ = [${[model.className, 'LAYER', ...functions, 'reference'].map(quoted).join(', ')}]
+__all__ = [${[model.className, 'LAYER', ...functions, 'reference'].map(pythonString).join(', ')}]
 `;
 }

@@ -5,6 +5,7 @@
  */
 import type { ElementwiseFunction, SpecBinaryOperator, SpecExpression } from '../../dsl/spec.ts';
 import { assertNever } from '../../support/invariant.ts';
+import { pythonNumber } from './python-text.ts';
 
 /** How a piece of Python binds: a piece weaker than its place gets parentheses. */
 export type Piece = { readonly text: string; readonly strength: number; readonly isNumber: boolean };
@@ -36,12 +37,6 @@ const functions: Readonly<Record<Exclude<ElementwiseFunction, 'square' | 'to_rea
   min: 'tools.minimum', complex: 'tools.as_complex', real: 'tools.real', imag: 'tools.imag', conj: 'torch.conj',
 };
 
-/** A finite number as Python writes it. */
-export function pythonNumber(value: number): string {
-  const text = String(value);
-  return /^-?[0-9]+$/.test(text) ? `${text}.0` : text;
-}
-
 function call(name: string, ...operands: readonly string[]): Piece {
   return { text: `${name}(${operands.join(', ')})`, strength: atom, isNumber: false };
 }
@@ -52,7 +47,7 @@ function inside(piece: Piece, strength: number): string {
 
 /** A piece that is a tensor for certain. */
 export function tensorText(piece: Piece): string {
-  return piece.isNumber ? `number(${piece.text})` : piece.text;
+  return piece.isNumber ? `_number(${piece.text})` : piece.text;
 }
 
 /** One expression as Python. */
@@ -64,9 +59,9 @@ export function expressionPiece(expression: SpecExpression, scope: ExpressionSco
       return { text: pythonNumber(expression.value), strength: expression.value < 0 ? unary : atom, isNumber: true };
     case 'time-scalar':
       return expression.scalar === 'length'
-        ? { text: 'length', strength: atom, isNumber: true } : call('tools.iota', 'length', 'RANK', 'tools.TIME', 'like', 'work');
+        ? { text: 'length', strength: atom, isNumber: true } : call('tools.iota', 'length', 'RANK', 'tools.TIME', '_like', '_work');
     case 'iota':
-      return call('tools.iota', `SIZES[${scope.dimOf(expression.axis)}]`, 'RANK', scope.dimOf(expression.axis), 'like', 'work');
+      return call('tools.iota', `SIZES[${scope.dimOf(expression.axis)}]`, 'RANK', scope.dimOf(expression.axis), '_like', '_work');
     case 'reference':
       return { text: scope.nameOf(expression.target, expression.name), strength: atom, isNumber: false };
     case 'negate': {
@@ -117,7 +112,7 @@ function elementwisePiece(expression: Of<'elementwise'>, scope: ExpressionScope)
     return { text: `${inside(first, atom)} ** 2`, strength: 9, isNumber: first.isNumber };
   }
   if (expression.function === 'to_real' && first !== undefined) {
-    return { text: `${inside(first, atom)}.to(work)`, strength: atom, isNumber: false };
+    return { text: `${inside(first, atom)}.to(_work)`, strength: atom, isNumber: false };
   }
   return call(functions[expression.function as keyof typeof functions], ...operands.map(tensorText));
 }

@@ -9,10 +9,8 @@ import { printFormula } from '../../ir/explain/formula.ts';
 import { required } from '../../support/invariant.ts';
 import type { LayerModel, ModelValue } from './layer-model.ts';
 import { createPythonNamer } from './names.ts';
-import { expressionPiece, pythonNumber, tensorText, type ExpressionScope } from './reference-expressions.ts';
-
-/** Names that the function itself uses. */
-const locals: readonly string[] = ['RANK', 'SIZES', 'SequenceError', 'batch', 'length', 'like', 'work', 'number', 'tools', 'result_dtype', 'return_final'];
+import { pythonCall, pythonNumber, pythonTuple } from './python-text.ts';
+import { expressionPiece, tensorText, type ExpressionScope } from './reference-expressions.ts';
 
 type Writer = {
   readonly model: LayerModel;
@@ -26,10 +24,10 @@ function key(target: string, name: string): string {
   return `${target} ${name}`;
 }
 
-/** Python names of axes: `AXIS_D`. */
+/** Python names of axes: `_AXIS_D`. */
 function axisNames(model: LayerModel): ReadonlyMap<string, string> {
   const namer = createPythonNamer();
-  const axes = model.spec.axes.map((each) => [each.name, namer.fresh(`AXIS_${each.name}`)] as const);
+  const axes = model.spec.axes.map((each) => [each.name, `_${namer.fresh(`AXIS_${each.name}`)}`] as const);
   // a tail's axis takes the place of time: it holds tokens
   const tails = model.spec.tails.map((each) => [each.name, 'tools.TIME'] as const);
   return new Map([['batch', 'tools.BATCH'], ['time', 'tools.TIME'], ...axes, ...tails]);
@@ -37,9 +35,8 @@ function axisNames(model: LayerModel): ReadonlyMap<string, string> {
 
 function createWriter(model: LayerModel): Writer {
   const axes = axisNames(model);
-  const taken = [...locals, ...axes.values(), model.functionName];
-  const namer = createPythonNamer([...taken, ...[...model.inputs, ...model.parameters, ...model.states].flatMap((each) =>
-    ('initialName' in each ? [each.name, each.initialName] : [each.name]))]);
+  const given = [...model.inputs, ...model.parameters, ...model.states].map((each) => each.name);
+  const namer = createPythonNamer([model.functionName, ...given, ...model.states.map((each) => each.initialName)]);
   const names = new Map<string, string>();
   for (const each of model.inputs) names.set(key('input', each.subject), each.name);
   for (const each of model.parameters) names.set(key('param', each.subject), each.name);
@@ -81,9 +78,9 @@ function stateLines(writer: Writer, state: StateSpec): readonly string[] {
   const rule = state.discretization;
   const parts = [state.coefficient, state.drive, ...(rule.rule === 'none' ? [] : [rule.delta]), ...(state.reset === null ? [] : [state.reset.condition])];
   const discrete = rule.rule === 'none'
-    ? [`decay, drive = ${text(state.coefficient)}, ${text(state.drive)}`]
+    ? [`_decay, _drive = ${text(state.coefficient)}, ${text(state.drive)}`]
     : [
-      `decay, drive = tools.discretize(`,
+      `_decay, _drive = tools.discretize(`,
       `    "${rule.rule}", ${text(state.coefficient)}, ${text(state.drive)}, ${text(rule.delta)},`,
       `    alpha=${rule.alpha === null ? '0.5' : pythonNumber(rule.alpha)}, enters="${rule.input}",`,
       ')',
@@ -95,22 +92,22 @@ function stateLines(writer: Writer, state: StateSpec): readonly string[] {
   ];
   return [
     '', ...describeState(writer.model.spec, state).equations.map(({ left, right }) => `# ${left} = ${right}`),
-    ...parts.flatMap((each) => delayLines(writer, each)), ...discrete, `drive = tools.widen(drive, ${wide})`,
-    `${name('state')}, ${name('previous')}, ${name('final')} = tools.scan(${['decay', 'drive', name('initial'), 'length', ...options].join(', ')})`,
+    ...parts.flatMap((each) => delayLines(writer, each)), ...discrete, `_drive = tools.widen(_drive, ${wide})`,
+    `${name('state')}, ${name('previous')}, ${name('final')} = tools.scan(${['_decay', '_drive', name('initial'), 'length', ...options].join(', ')})`,
   ];
 }
 
 function dims(writer: Writer, axes: readonly string[]): string {
-  return `(${axes.map((axis) => `${writer.scope.dimOf(axis)},`).join(' ')})`;
+  return pythonTuple(axes.map(writer.scope.dimOf));
 }
 
 function liftLines(writer: Writer, value: ModelValue, name: string): readonly string[] {
   const place = `RANK, ${dims(writer, value.axes)}`;
   switch (value.type) {
     case 'real':
-      return [`${name} = tools.lift(${name}.to(work), ${place})`];
+      return [`${name} = tools.lift(${name}.to(_work), ${place})`];
     case 'complex':
-      return [`${name} = tools.lift(tools.pair_complex(${name}, work), ${place})`];
+      return [`${name} = tools.lift(tools.pair_complex(${name}, _work), ${place})`];
     case 'flag':
       return [`${name} = tools.lift(${name} != 0, ${place})`];
     case 'index':
@@ -122,15 +119,15 @@ function liftLines(writer: Writer, value: ModelValue, name: string): readonly st
 
 function sizesText(writer: Writer, value: ModelValue): string {
   const known: Readonly<Record<string, string>> = { batch: 'batch', time: 'length' };
-  return `(${value.axes.map((axis) => `${known[axis] ?? String(writer.model.sizeOf(axis))},`).join(' ')})`;
+  return pythonTuple(value.axes.map((axis) => known[axis] ?? String(writer.model.sizeOf(axis))));
 }
 
 function initialLines(writer: Writer): readonly string[] {
   return writer.model.states.flatMap((state) => {
-    const dtype = state.type === 'complex' ? 'torch.complex128 if work == torch.float64 else torch.complex64' : 'work';
+    const dtype = state.type === 'complex' ? 'torch.complex128 if _work == torch.float64 else torch.complex64' : '_work';
     return [
       `if ${state.initialName} is None:`,
-      `    ${state.initialName} = torch.zeros(${sizesText(writer, state)}, dtype=${dtype}, device=like.device)`,
+      `    ${state.initialName} = torch.zeros(${sizesText(writer, state)}, dtype=${dtype}, device=_like.device)`,
       ...liftLines(writer, state, state.initialName),
     ];
   });
@@ -141,7 +138,7 @@ function resultLines(writer: Writer): readonly string[] {
   const outputs = model.outputs.flatMap((output) => {
     const spec = required(model.spec.outputs.find((each) => each.name === output.subject), output.subject);
     const name = required(writer.names.get(key('output', output.subject)), output.subject);
-    const dtype = output.type === 'complex' ? '' : '.to(result_dtype)';
+    const dtype = output.type === 'complex' ? '' : '.to(_result_dtype)';
     return [...assignment(writer, name, spec.value), `${name} = tools.lower(${name}, ${dims(writer, output.axes)}, ${sizesText(writer, output)})${dtype}`];
   });
   const finals = model.states.flatMap((state) => {
@@ -155,14 +152,14 @@ function resultLines(writer: Writer): readonly string[] {
 function returnLines(writer: Writer): readonly string[] {
   const outputs = writer.model.outputs.map((each) => required(writer.names.get(key('output', each.subject)), each.subject));
   const finals = writer.model.states.map((each) => required(writer.names.get(key('final', each.subject)), each.subject));
-  const tuple = (names: readonly string[]): string => (names.length === 1 ? names.join('') : `(${names.join(', ')})`);
-  return [`return ${tuple([...outputs, ...finals])} if return_final else ${tuple(outputs)}`];
+  const tuple = (names: readonly string[]): string => (names.length === 1 ? names.join('') : pythonTuple(names));
+  return ['if return_final:', `    return ${tuple([...outputs, ...finals])}`, `return ${tuple(outputs)}`];
 }
 
-/** Arguments as they stand in a definition: inputs, then by keyword parameters and states. */
-export function signature(model: LayerModel, stateArguments: readonly string[], tail: readonly string[]): string {
-  return [...model.inputs.map((each) => each.name), '*', ...model.parameters.map((each) => each.name), ...stateArguments, ...tail]
-    .join(', ').replace(/, \*$/, '');
+/** Arguments as they stand in a definition: inputs, then by keyword parameters, states and what follows. */
+export function signature(model: LayerModel, stateArguments: readonly string[], tail: readonly string[]): readonly string[] {
+  const byKeyword = [...model.parameters.map((each) => each.name), ...stateArguments, ...tail];
+  return [...model.inputs.map((each) => each.name), ...(byKeyword.length === 0 ? [] : ['*', ...byKeyword])];
 }
 
 function bodyLines(writer: Writer): readonly string[] {
@@ -173,13 +170,13 @@ function bodyLines(writer: Writer): readonly string[] {
   const items = model.spec.body.flatMap((item) =>
     (item.kind === 'let' ? assignment(writer, writer.scope.nameOf('let', item.name), item.value) : stateLines(writer, item)));
   return [
-    `like = ${lead.name}`,
-    'batch, length = like.shape[0], like.shape[1]',
-    `work = tools.working_dtype(${[...everything, ...model.states.map((each) => each.initialName)].join(', ')})`,
-    `result_dtype = ${stream === undefined ? 'work' : `${stream.name}.dtype`}`,
+    `_like = ${lead.name}`,
+    'batch, length = _like.shape[0], _like.shape[1]',
+    pythonCall('_work = tools.working_dtype', [...everything, ...model.states.map((each) => each.initialName)], '', '    '),
+    `_result_dtype = ${stream === undefined ? '_work' : `${stream.name}.dtype`}`,
     '',
-    'def number(value):',
-    '    return torch.tensor(value, dtype=work, device=like.device).reshape([1] * RANK)',
+    'def _number(value):',
+    '    return torch.tensor(value, dtype=_work, device=_like.device).reshape([1] * RANK)',
     '',
     ...model.inputs.flatMap((each) => liftLines(writer, each, each.name)),
     ...model.parameters.flatMap((each) => liftLines(writer, each, each.name)),
@@ -194,10 +191,10 @@ function stepText(model: LayerModel): string {
   const results = model.outputs.map((each, at) => (timeOf(each) < 0 ? `results[${at}]` : `results[${at}].squeeze(${timeOf(each)})`));
   const count = model.outputs.length + model.states.length;
   const returned = [...results, ...model.states.map((_, at) => `results[${model.outputs.length + at}]`)];
-  return `def ${model.functionName}_step(${signature(model, model.states.map((each) => each.name), [])}):
+  return `${pythonCall(`def ${model.functionName}_step`, signature(model, model.states.map((each) => each.name), []), ':')}
     """One token: inputs and outputs without the axis of time, the new states after the outputs."""
-    results = ${model.functionName}(${[...inputs, ...given].join(', ')}, return_final=True)
-${count === 1 ? '    results = (results,)\n' : ''}    return ${returned.length === 1 ? returned.join('') : `(${returned.join(', ')})`}
+    ${pythonCall(`results = ${model.functionName}`, [...inputs, ...given, 'return_final=True'], '', '    ')}
+${count === 1 ? '    results = (results,)\n' : ''}    return ${returned.join(', ')}
 `;
 }
 
@@ -210,7 +207,7 @@ export function outputEquations(spec: LayerSpec): readonly string[] {
 export function renderReference(model: LayerModel): string {
   const writer = createWriter(model);
   const axes = model.spec.axes.map((each) => [writer.scope.dimOf(each.name), each.size] as const);
-  const constants = axes.length === 0 ? [] : [`${axes.map(([name]) => `${name},`).join(' ')} = range(2, ${2 + axes.length})`];
+  const constants = axes.length === 0 ? [] : [`${axes.map(([name]) => name).join(', ')}${axes.length === 1 ? ',' : ''} = range(2, ${2 + axes.length})`];
   const initial = model.states.map((each) => `${each.initialName}=None`);
   return `"""Layer ${model.className} in plain PyTorch, token by token: slow, differentiable, in float64 where it is given float64."""
 from __future__ import annotations
@@ -223,7 +220,7 @@ RANK = ${2 + axes.length}
 ${[...constants, `SIZES = {${axes.map(([name, size]) => `${name}: ${size}`).join(', ')}}`].join('\n')}
 
 
-def ${model.functionName}(${signature(model, initial, ['return_final=False'])}):
+${pythonCall(`def ${model.functionName}`, signature(model, initial, ['return_final=False']), ':')}
     """Outputs, and with 'return_final' the final states after them."""
 ${bodyLines(writer).map((each) => (each === '' ? '' : `    ${each}`)).join('\n')}
 ${model.hasStep ? `\n\n${stepText(model)}` : ''}`;

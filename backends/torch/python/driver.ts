@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_int, c_void_p
 
 INVALID_CONTEXT = 201
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -22,9 +22,7 @@ _SIGNATURES = {
     "cuModuleLoadData": (POINTER(c_void_p), c_char_p),
     "cuModuleGetFunction": (POINTER(c_void_p), c_void_p, c_char_p),
     "cuFuncSetAttribute": (c_void_p, c_int, c_int),
-    "cuLaunchKernel": (
-        c_void_p, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_void_p, c_void_p, c_void_p,
-    ),
+    "cuLaunchKernelEx": (c_void_p, c_void_p, c_void_p, c_void_p),
 }
 
 
@@ -87,15 +85,20 @@ def function_of(module: c_void_p, name: str, shared_bytes: int) -> int:
     return function.value or 0
 
 
-class LaunchArguments(threading.local):
-    """One buffer per thread that kernel arguments are packed into; the driver copies it at the launch."""
+#: A launch's configuration (grid, block, shared memory, stream, no attributes), then the bytes of its arguments.
+LAUNCH_FORMAT = "<7I4xQQI4xQ"
+_ARGUMENTS_AT = 64
+
+
+class LaunchBuffer(threading.local):
+    """One buffer per thread that a launch is packed into; the driver has copied it when the call returns."""
 
     capacity = 4096
 
     def __init__(self) -> None:
-        self.buffer = ctypes.create_string_buffer(self.capacity)
-        self.size = c_size_t(0)
+        self.bytes = ctypes.create_string_buffer(_ARGUMENTS_AT + self.capacity)
+        self.address = ctypes.addressof(self.bytes)
         # CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE, CU_LAUNCH_PARAM_END
-        self.extra = (c_void_p * 5)(1, ctypes.addressof(self.buffer), 2, ctypes.addressof(self.size), 0)
+        self.extra = (c_void_p * 5)(1, self.address + _ARGUMENTS_AT, 2, self.address + _ARGUMENTS_AT - 8, 0)
         self.extra_address = ctypes.addressof(self.extra)
 `;

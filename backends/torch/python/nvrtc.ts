@@ -128,18 +128,10 @@ def _target(compiler: _Compiler, capability: Tuple[int, int]) -> Tuple[str, str]
     return f"compute_{older[-1]}", "PTX"
 
 
-def _headers() -> List[Tuple[str, str]]:
-    folder = Path(__file__).parent / "kernels"
-    return [(name, (folder / name).read_text(encoding="utf-8")) for name in ("cuda_fp16.h", "cuda_bf16.h")]
-
-
 def _compile(compiler: _Compiler, text: str, options: List[str], kind: str) -> bytes:
     library = compiler.library
-    headers = _headers()
-    contents = (c_char_p * len(headers))(*(content.encode() for _, content in headers))
-    names = (c_char_p * len(headers))(*(name.encode() for name, _ in headers))
     program = c_void_p()
-    code = library.nvrtcCreateProgram(byref(program), text.encode(), b"kernels.cu", len(headers), contents, names)
+    code = library.nvrtcCreateProgram(byref(program), text.encode(), b"kernels.cu", 0, None, None)
     if code != 0:
         raise RuntimeError(f"NVRTC refused the text of the kernels (error {code})")
     try:
@@ -196,7 +188,7 @@ def image_of(text: str, capability: Tuple[int, int], label: str) -> bytes:
     compiler = _open()
     architecture, kind = _target(compiler, capability)
     options = [f"--gpu-architecture={architecture}", "--std=c++17"]
-    parts = [text, *(content for _, content in _headers()), *options, kind, str(compiler.version), str(driver.version())]
+    parts = [text, *options, kind, str(compiler.version), str(driver.version())]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     path = cache_folder() / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}-{key[:40]}.{kind.lower()}"
     image = _read(path)

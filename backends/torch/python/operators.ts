@@ -20,6 +20,7 @@ ENTRY_OF = {
 }
 _STORAGE_OF = {dtype: name for name, dtype in DTYPES.items()}
 _modes = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
+_autocast = getattr(torch._C, "_is_any_autocast_enabled", lambda: torch.is_autocast_enabled("cuda"))
 _transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", lambda: True)
 
 
@@ -43,57 +44,67 @@ class LayerOperators:
             entry: tuple(self.arguments.roles.index((each.role, each.subject)) for each in self.first[entry].given)
             for entry in ("forward", "forwardSaved", "step") if entry in self.first
         }
+        self.gradients = Gradients(self) if "forwardSaved" in self.first else None
         self._register()
 
     # --- calls -----------------------------------------------------------------------------------------------
 
-    def forward(self, arguments: Sequence[Optional[torch.Tensor]]) -> Sequence[torch.Tensor]:
-        """Outputs, then final states; arguments are inputs, parameters and initial states."""
-        return self._call("forward", arguments)
+    def forward(self, arguments: Sequence[Optional[torch.Tensor]], return_final: bool) -> Sequence[torch.Tensor]:
+        """Outputs, and on demand final states; arguments are inputs, parameters and initial states."""
+        results = self._call("forward", arguments, not return_final)
+        return results if return_final else results[: len(self.description.outputs)]
 
     def step(self, arguments: Sequence[Optional[torch.Tensor]]) -> Sequence[torch.Tensor]:
-        """The same for one token: inputs and outputs have no axis of time."""
-        return self._call("step", arguments)
+        """Outputs and new states for one token: inputs and outputs have no axis of time."""
+        return self._call("step", arguments, False)
 
-    def _call(self, entry: str, arguments):
-        results = None if torch.compiler.is_compiling() else self._lean(entry, arguments)
+    def _call(self, entry: str, arguments, drop: bool):
+        is_plain = not torch.compiler.is_compiling() and _modes() == 0 and _transforms() is None
+        results = self._lean(entry, arguments, drop) if is_plain else None
         if results is None:
-            results = self._dispatch(entry, self.arguments.prepare(entry, arguments))
+            results = self._checked(entry, self.arguments.prepare(entry, arguments), is_plain)
         if True not in self.is_complex:
             return results
         return tuple(
-            torch.view_as_complex(result.float()) if is_complex else result
+            torch.view_as_complex(result.float()) if is_complex and result is not None else result
             for result, is_complex in zip(results, self.is_complex)
         )
 
-    def _lean(self, entry: str, arguments):
-        """Without the dispatcher where nothing could notice; None where something could, or where anything is amiss."""
-        if torch.is_grad_enabled():
-            for tensor in arguments:
-                if tensor is not None and tensor.requires_grad:
-                    return None
-        if _modes() != 0 or _transforms() is not None or torch.is_autocast_enabled("cuda"):
+    def _lean(self, entry: str, arguments, drop: bool):
+        """A call with nothing to convert, without the dispatcher; None where anything is amiss or unusual."""
+        if _autocast():
             return None
         try:
             batch, length = self.arguments.sizes(arguments, entry)
             lead = arguments[self.arguments.stream or 0]
             storage = "f32" if self.arguments.stream is None else _STORAGE_OF[lead.dtype]
+            if torch.is_grad_enabled() and True in [each is not None and each.requires_grad for each in arguments]:
+                if entry == "step" or self.gradients is None:
+                    return None
+                program = self.programs.loaded[("forwardSaved", storage, lead.get_device())]
+                return self.gradients.apply(program, batch, length, arguments, False)
             program = self.programs.loaded[(entry, storage, lead.get_device())]
         except (KeyError, AttributeError, IndexError, TypeError):
             return None
-        return program.try_run(batch, length, [arguments[at] for at in self.pickers[entry]])
+        return program.try_run(batch, length, [arguments[at] for at in self.pickers[entry]], drop)
 
-    def _dispatch(self, entry: str, prepared: List[Optional[torch.Tensor]]):
+    def _checked(self, entry: str, prepared: List[Optional[torch.Tensor]], is_plain: bool):
+        """A call with checked arguments; through the dispatcher where something may want to see it."""
         operators = getattr(torch.ops, self.description.namespace)
-        needs_gradient = torch.is_grad_enabled() and any(
+        needs_gradient = self.gradients is not None and torch.is_grad_enabled() and any(
             tensor is not None and tensor.requires_grad for tensor in prepared
         )
-        if not needs_gradient or "forwardSaved" not in self.first:
+        if not needs_gradient:
             results = operators.step(*prepared) if entry == "step" else operators.forward(*prepared)
             return results if isinstance(results, (tuple, list)) else (results,)
         if entry == "step":
             prepared = self.with_time(prepared)
-        results = operators.forward_saved(*prepared)[: len(self.results)]
+        if is_plain:
+            lead, storage = self._lead("forwardSaved", prepared, False)
+            program = self.programs.get("forwardSaved", storage, lead.get_device())
+            results = self.gradients.apply(program, *self.arguments.sizes(prepared, "forward"), prepared, True)
+        else:
+            results = operators.forward_saved(*prepared)[: len(self.results)]
         return self.without_time(results, self.results) if entry == "step" else results
 
     def with_time(self, arguments) -> list:
@@ -127,8 +138,8 @@ class LayerOperators:
                 self._define(operator, f"{given}SymInt batch, SymInt length", len(entry.results))
             else:
                 self._define(operator, arguments, len(entry.results))
-        if "forwardSaved" in self.first:
-            Gradients(self).register()
+        if self.gradients is not None:
+            self.gradients.register()
 
     def _define(self, operator: str, arguments: str, results: int) -> None:
         returned = "Tensor" if results == 1 else "(" + ", ".join(["Tensor"] * results) + ")"

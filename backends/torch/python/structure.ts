@@ -107,8 +107,10 @@ def _tensor(described: dict, entry: str) -> EntryTensor:
     if entry == "step":  # one token: its tensors have no axis of time
         kept = [at for at, axis in enumerate(axes) if axis != "time"]
         axes, dims = tuple(axes[at] for at in kept), tuple(dims[at] for at in kept)
-    subject = described["subject"] or described["name"]
-    return EntryTensor(described["name"], described["role"], subject, DTYPES[described["storage"]], axes, dims)
+    role = described["role"]
+    # both parts of a complex value are saved under its name: what is saved goes by the tensor's own name
+    subject = described["name"] if role == "saved" else described["subject"] or described["name"]
+    return EntryTensor(described["name"], role, subject, DTYPES[described["storage"]], axes, dims)
 
 
 def _entry(described: dict, layer: Description) -> Entry:

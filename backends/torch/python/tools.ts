@@ -19,7 +19,8 @@ def pair_complex(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Complex numbers from complex ones, or from pairs along the last axis."""
     if tensor.is_complex():
         return tensor.to(torch.complex128 if dtype == torch.float64 else torch.complex64)
-    return torch.view_as_complex(tensor.to(dtype).contiguous())
+    tensor = tensor.to(dtype).contiguous()
+    return torch.view_as_complex(tensor.clone() if tensor.storage_offset() % 2 else tensor)
 
 
 def lift(tensor: torch.Tensor, rank: int, dims) -> torch.Tensor:
