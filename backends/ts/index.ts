@@ -44,13 +44,14 @@ const reservedNames: ReadonlySet<string> = new Set([
 
 /** Prints the module of some layers, in order. The last one is also what `load` loads. */
 export function emitModule(typescript: Typescript, layers: readonly ModuleLayer[], options: ModuleOptions): ModuleTexts {
-  const text = printModule(typescript, layers, options);
+  const header = headerOf(layers);
+  const text = `${header}\n${printModule(typescript, layers, options)}`;
   const compilerOptions: ts.CompilerOptions = {
     target: typescript.ScriptTarget.ES2022, module: typescript.ModuleKind.ESNext, verbatimModuleSyntax: true, isolatedDeclarations: true, declaration: true,
   };
   const javascript = typescript.transpileModule(text, { compilerOptions, fileName: 'layer.ts' }).outputText;
   const declarations = typescript.transpileDeclaration(text, { compilerOptions, fileName: 'layer.ts' }).outputText;
-  return { typescript: text, javascript, declarations };
+  return { typescript: text, javascript, declarations: `${header}\n${declarations}` };
 }
 
 function printModule(typescript: Typescript, layers: readonly ModuleLayer[], { runtime }: ModuleOptions): string {
@@ -71,8 +72,7 @@ function printModule(typescript: Typescript, layers: readonly ModuleLayer[], { r
     renamed.map(([name, local]) => factory.createExportSpecifier(false, local, factory.createIdentifier(name))),
   )));
   const file = factory.createSourceFile(statements, factory.createToken(typescript.SyntaxKind.EndOfFileToken), typescript.NodeFlags.None);
-  const body = typescript.createPrinter({ newLine: typescript.NewLineKind.LineFeed }).printFile(file);
-  return `${headerOf(layers)}\n${body}`;
+  return typescript.createPrinter({ newLine: typescript.NewLineKind.LineFeed }).printFile(file);
 }
 
 /** A layer may be called what no constant can be called; it is exported under its own name then. */

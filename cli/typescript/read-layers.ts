@@ -13,7 +13,7 @@ import type { LayerSource } from '../../dsl/builder/index.ts';
 import type { ParseOutcome } from '../../dsl/index.ts';
 import { makeDiagnostic, SsmError, type Diagnostic } from '../../support/diagnostic.ts';
 import type { SourceFile, Span } from '../../support/source.ts';
-import { createEvaluator, type Evaluator, type EvaluatorHooks, type Scope } from './static-values.ts';
+import { declare, evaluate, type Evaluation, type EvaluatorHooks, type OpenScope, type Scope } from './static-values.ts';
 import { parseTemplate, type Piece } from './template.ts';
 
 /** Where the builder is imported from. */
@@ -49,8 +49,9 @@ function isLayerSource(value: unknown): value is LayerSource {
 }
 
 function syntaxErrors(typescript: Typescript, source: ts.SourceFile, file: SourceFile): readonly Diagnostic[] {
-  const found = (source as unknown as { readonly parseDiagnostics?: readonly ts.DiagnosticWithLocation[] }).parseDiagnostics ?? [];
-  return found.slice(0, 20).map(({ start, length, messageText }) => makeDiagnostic({
+  // not in the public types, and the only way to them without a program
+  const { parseDiagnostics = [] } = source as unknown as { readonly parseDiagnostics?: readonly ts.DiagnosticWithLocation[] };
+  return parseDiagnostics.slice(0, 20).map(({ start, length, messageText }) => makeDiagnostic({
     code: 'SSM1001', message: `TypeScript: ${typescript.flattenDiagnosticMessageText(messageText, ' ')}`,
     primary: { file, span: { start, end: start + length }, text: 'here' }, help: 'correct the TypeScript first',
   }));
@@ -85,14 +86,14 @@ function createReader(typescript: Typescript, source: ts.SourceFile, file: Sourc
     },
     template: (node, scope) => remember(node, () => {
       if (!isTag(typescript, node, names)) throw notATag(node, source, file);
-      return templateSource(typescript, node, source, file, (each) => evaluator.evaluate(each, scope));
+      return templateSource(evaluation, node, scope);
     }),
   };
-  const evaluator: Evaluator = createEvaluator(typescript, source, file, hooks);
-  const scope = moduleScope(typescript, source, names, evaluator);
+  const evaluation: Evaluation = { typescript, tree: source, file, hooks, count: { steps: 0, depth: 0 } };
+  const scope = moduleScope(evaluation, names);
   return {
     candidates: () => findCandidates(typescript, source, names),
-    evaluate: (node) => remember(node, () => evaluator.evaluate(declaredAs(typescript, node) ?? node, scope)),
+    evaluate: (node) => remember(node, () => evaluate(evaluation, declaredAs(typescript, node) ?? node, scope)),
   };
 }
 
@@ -110,30 +111,31 @@ function notATag(node: ts.TaggedTemplateExpression, source: ts.SourceFile, file:
   })]);
 }
 
-function templateSource(
-  typescript: Typescript, node: ts.TaggedTemplateExpression, source: ts.SourceFile, file: SourceFile, evaluate: (node: ts.Expression) => unknown,
-): LayerSource {
+function templateSource(evaluation: Evaluation, node: ts.TaggedTemplateExpression, scope: Scope): LayerSource {
+  const { typescript, tree: source, file } = evaluation;
   const { template } = node;
-  const heads = typescript.isNoSubstitutionTemplateLiteral(template) ? [template] : [template.head, ...template.templateSpans.map((each) => each.literal)];
-  const values = typescript.isNoSubstitutionTemplateLiteral(template) ? [] : template.templateSpans.map((each) => each.expression);
-  const pieces = heads.flatMap((each, at): Piece[] => {
-    const isLast = at === heads.length - 1;
+  const isPlain = typescript.isNoSubstitutionTemplateLiteral(template);
+  const texts = isPlain ? [template] : [template.head, ...template.templateSpans.map((each) => each.literal)];
+  const values = isPlain ? [] : template.templateSpans.map((each) => each.expression);
+  const pieces = texts.flatMap((each, at): readonly Piece[] => {
     const start = each.getStart(source) + 1;
-    const end = each.getEnd() - (isLast ? 1 : 2);
+    const end = each.getEnd() - (at === texts.length - 1 ? '`' : '${').length;
     const text: Piece = { kind: 'text', text: file.text.slice(start, end), start, end };
     const value = values[at];
     if (value === undefined) return [text];
-    return [text, { kind: 'value', text: valueText(value, source, file, evaluate), start: value.getStart(source), end: value.getEnd() }];
+    const number: Piece = { kind: 'value', text: valueText(evaluation, value, scope), start: value.getStart(source), end: value.getEnd() };
+    return [text, number];
   });
   const tree = parseTemplate(file, pieces);
   return { name: tree.layers.at(-1)?.name.text ?? '', tree };
 }
 
-function valueText(node: ts.Expression, source: ts.SourceFile, file: SourceFile, evaluate: (node: ts.Expression) => unknown): string {
-  const value = evaluate(node);
+function valueText(evaluation: Evaluation, node: ts.Expression, scope: Scope): string {
+  const value = evaluate(evaluation, node, scope);
   if (typeof value === 'number' && Number.isFinite(value)) return numberText(value);
+  const span = { start: node.getStart(evaluation.tree), end: node.getEnd() };
   throw new SsmError([makeDiagnostic({
-    code: 'SSM1007', message: 'a text takes numbers only', primary: { file, span: { start: node.getStart(source), end: node.getEnd() }, text: 'not a number' },
+    code: 'SSM1007', message: 'a text takes numbers only', primary: { file: evaluation.file, span, text: 'not a number' },
     help: 'put a constant number there',
   })]);
 }
@@ -143,7 +145,8 @@ function builderNames(typescript: Typescript, source: ts.SourceFile, builder: Re
   const tag = new Set<string>();
   const scope = new Map<string, () => unknown>();
   for (const each of source.statements) {
-    if (!typescript.isImportDeclaration(each) || !typescript.isStringLiteral(each.moduleSpecifier) || each.moduleSpecifier.text !== builderModule) continue;
+    if (!typescript.isImportDeclaration(each) || !typescript.isStringLiteral(each.moduleSpecifier)) continue;
+    if (each.moduleSpecifier.text !== builderModule) continue;
     const bindings = each.importClause?.namedBindings;
     if (bindings === undefined) continue;
     if (typescript.isNamespaceImport(bindings)) {
@@ -162,10 +165,11 @@ function builderNames(typescript: Typescript, source: ts.SourceFile, builder: Re
   return { layer, tag, scope };
 }
 
-function moduleScope(typescript: Typescript, source: ts.SourceFile, names: BuilderNames, evaluator: Evaluator): Scope {
-  const scope = new Map(names.scope);
-  for (const each of source.statements) {
-    if (typescript.isVariableStatement(each) || typescript.isFunctionDeclaration(each)) evaluator.declare(each, scope);
+function moduleScope(evaluation: Evaluation, names: BuilderNames): Scope {
+  const { typescript, tree } = evaluation;
+  const scope: OpenScope = new Map(names.scope);
+  for (const each of tree.statements) {
+    if (typescript.isVariableStatement(each) || typescript.isFunctionDeclaration(each)) declare(evaluation, each, scope);
   }
   return scope;
 }
@@ -177,8 +181,8 @@ function isTag(typescript: Typescript, node: ts.TaggedTemplateExpression, { tag 
 /** `layer` or `builder.layer`; empty for anything else. */
 function dottedName(typescript: Typescript, node: ts.Expression): string {
   if (typescript.isIdentifier(node)) return node.text;
-  if (typescript.isPropertyAccessExpression(node) && typescript.isIdentifier(node.expression)) return `${node.expression.text}.${node.name.text}`;
-  return '';
+  if (!typescript.isPropertyAccessExpression(node) || !typescript.isIdentifier(node.expression)) return '';
+  return `${node.expression.text}.${node.name.text}`;
 }
 
 /** Templates anywhere, and calls outside of functions that make layers themselves or by functions of the file. */
@@ -201,17 +205,28 @@ function findCandidates(typescript: Typescript, source: ts.SourceFile, names: Bu
 /** The builder's `layer`, and functions of the file in which it is called, at once or through others. */
 function layerMakers(typescript: Typescript, source: ts.SourceFile, names: BuilderNames): ReadonlySet<string> {
   const makers = new Set(names.layer);
-  const functions = source.statements.flatMap((each): (readonly [string, ts.Node])[] => {
-    if (typescript.isFunctionDeclaration(each) && each.name !== undefined) return [[each.name.text, each]];
-    if (!typescript.isVariableStatement(each)) return [];
-    return each.declarationList.declarations.flatMap(({ name, initializer }) => typescript.isIdentifier(name) && initializer !== undefined
-      && (typescript.isArrowFunction(initializer) || typescript.isFunctionExpression(initializer)) ? [[name.text, initializer] as const] : []);
-  });
-  const callsMaker = (node: ts.Node): boolean => (typescript.isCallExpression(node) && makers.has(dottedName(typescript, node.expression)))
-    || (typescript.forEachChild(node, (each) => callsMaker(each) || undefined) ?? false);
+  const functions = functionsOf(typescript, source);
+  const callsMaker = (node: ts.Node): boolean => {
+    if (typescript.isCallExpression(node) && makers.has(dottedName(typescript, node.expression))) return true;
+    return typescript.forEachChild(node, (each) => callsMaker(each) || undefined) ?? false;
+  };
   for (let before = -1; before !== makers.size;) {
     before = makers.size;
     for (const [name, node] of functions) if (!makers.has(name) && callsMaker(node)) makers.add(name);
   }
   return makers;
+}
+
+/** The functions of a file by name: declared, or constants. */
+function functionsOf(typescript: Typescript, source: ts.SourceFile): ReadonlyMap<string, ts.Node> {
+  const found = new Map<string, ts.Node>();
+  for (const each of source.statements) {
+    if (typescript.isFunctionDeclaration(each) && each.name !== undefined) found.set(each.name.text, each);
+    if (!typescript.isVariableStatement(each)) continue;
+    for (const { name, initializer } of each.declarationList.declarations) {
+      if (initializer === undefined || !typescript.isIdentifier(name)) continue;
+      if (typescript.isArrowFunction(initializer) || typescript.isFunctionExpression(initializer)) found.set(name.text, initializer);
+    }
+  }
+  return found;
 }

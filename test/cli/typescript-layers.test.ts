@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import ts from 'typescript';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readTypescriptLayers } from '../../cli/typescript/read-layers.ts';
@@ -136,6 +137,20 @@ describe('a mistake', () => {
     const text = `// héllo → 𝒳\r\n${builder.replace('\n', '\r\n')}const a = ssm\`\r\nlayer A(D = 2) {\r\n  input u[D]\r\n  output y[D] = uu\r\n}\`;`;
     expect(complaint(text)).toMatchObject({ code: 'SSM2001', at: 'uu' });
   });
+});
+
+it('any file gives layers or diagnostics with places in it', () => {
+  const words = [...new Set(model.match(/\w+|[^\s\w]/g) ?? [])];
+  const change = fc.record({ at: fc.nat(model.length), length: fc.nat(12), word: fc.constantFrom('', ...words) });
+  fc.assert(fc.property(fc.array(change, { maxLength: 4 }), (changes) => {
+    const text = changes.reduce((current, { at, length, word }) => `${current.slice(0, at)}${word}${current.slice(at + length)}`, model);
+    const { tree, diagnostics } = read(text);
+    const all = hasErrors(diagnostics) ? diagnostics : [...diagnostics, ...elaborate(tree, null, { sizes: new Map() }).diagnostics];
+    for (const { primary } of all) {
+      expect(primary!.span.start).toBeGreaterThanOrEqual(0);
+      expect(primary!.span.end).toBeLessThanOrEqual(text.length);
+    }
+  }), { seed: 5, numRuns: 300 });
 });
 
 describe('commands on a .ts file', () => {
