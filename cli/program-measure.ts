@@ -40,7 +40,7 @@ function withShape(command: Command, { positiveInteger }: CommandTools): Command
 export function addMeasureCommands(program: Command, tools: CommandTools): void {
   const { environment, withLayer, positiveInteger, collect, example, act } = tools;
   withTuning(withShape(withLayer(program.command('bench').description('time a layer beside what the device can do at best').argument('<file>', 'text; `-` is the standard input')), tools))
-    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'))
+    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan', 'conv']).default('auto'))
     .option('--entry <name>', 'only this entry point; may be repeated', collect, [])
     .addOption(new Option('--samples <number>', 'timed runs of each entry point').argParser(positiveInteger).default(50))
     .addHelpText('after', example('statefuse bench examples/s6.ssm --length 512 --size D=256'))

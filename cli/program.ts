@@ -35,7 +35,7 @@ function withLayer(command: Command): Command {
 function withCompiler(command: Command, hosts: readonly string[] = []): Command {
   return command
     .addOption(new Option('--target <target>', 'what the kernels are for').choices(['wasm', 'wgsl', 'cuda', ...hosts]).default('wasm'))
-    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'))
+    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan', 'conv']).default('auto'))
     .addOption(new Option('--dtype <dtype>', 'storage of inputs and outputs; states and parameters stay f32').choices(['f32', 'f16', 'bf16']).default('f32'))
     .option('--dump-after <pass>', `print the IR after a pass, or \`all\` (${passNames.join(', ')})`)
     .option('--dump-dir <folder>', 'write dumps there instead of the error stream')
@@ -56,7 +56,7 @@ function withTensors(command: Command): Command {
     .addOption(new Option('--length <number>', 'tokens, where no tensor tells').argParser(positiveInteger))
     .addOption(new Option('--seed <number>', 'of the initialisers').argParser(positiveInteger).default(1))
     .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'cuda']).default('wasm'))
-    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan']).default('auto'));
+    .addOption(new Option('--mode <mode>', 'how recurrences are evaluated').choices(['auto', 'recurrent', 'scan', 'conv']).default('auto'));
 }
 
 function example(text: string): string {

@@ -33,7 +33,9 @@ export function nameKernelParts(kernel: Kernel, namer: Namer = createNamer([kern
   const declare = (each: { readonly id: number; readonly name: string }): void => {
     if (!names.has(each.id)) names.set(each.id, namer.fresh(each.name));
   };
-  [...kernel.buffers, ...kernel.uniforms, ...kernel.shared].forEach(declare);
+  // the number of a scratch tensor says nothing to a reader, and would keep equal kernels from being one text
+  kernel.buffers.forEach(({ id, name }) => declare({ id, name: name.replace(/^scratch\.[0-9]+\./, 'scratch.') }));
+  [...kernel.uniforms, ...kernel.shared].forEach(declare);
   visitStatements(kernel.body, (statement) => {
     const declared = declaredBy(statement);
     if (declared !== null) declare(declared);

@@ -24,7 +24,7 @@ export type BenchOptions = {
   readonly device: DeviceName;
   readonly batch: number;
   readonly length: number;
-  readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly dtype: 'f32' | 'f16' | 'bf16';
   readonly entry: readonly string[];
   readonly samples: number;

@@ -14,7 +14,7 @@ export type CompileCommandOptions = DumpOptions & {
   readonly outDir?: string;
   readonly layer?: string;
   readonly size: readonly string[];
-  readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly dtype: 'f32' | 'f16' | 'bf16';
   readonly json?: boolean;
 };

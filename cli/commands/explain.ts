@@ -13,7 +13,7 @@ export type ExplainOptions = DumpOptions & {
   readonly target: TargetName;
   readonly layer?: string;
   readonly size: readonly string[];
-  readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly dtype: 'f32' | 'f16' | 'bf16';
   readonly batch: number;
   readonly length: number;

@@ -33,7 +33,7 @@ export type RunOptions = {
   readonly seed: number;
   readonly gradients?: boolean;
   readonly device: DeviceName;
-  readonly mode: 'auto' | 'recurrent' | 'scan';
+  readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly tuning?: string;
   readonly json?: boolean;
 };

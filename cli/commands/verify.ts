@@ -1,9 +1,10 @@
 /**
- * `statefuse verify`: recurrent, scan and step, forward and gradients, on every device of this machine
+ * `statefuse verify`: recurrent, scan, conv where it is legal, and step, forward and gradients, on every device of this machine
  * against the float64 interpreter of Tensor IR, with random numbers.
  */
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { reasonAgainstStep } from '../../ir/explain/layer-facts.ts';
+import { obstaclesToConvolution } from '../../ir/explain/convolution-facts.ts';
 import type { TensorModule } from '../../ir/tensor/ops.ts';
 import type { ExecutionDevice } from '../../runtime/device.ts';
 import { SsmError, type Diagnostic } from '../../support/diagnostic.ts';
@@ -37,7 +38,7 @@ const tolerance = 2e-5;
 const intervals = { checkpointInterval: 8, pieceLength: 16 } as const;
 const cutSize = 12;
 
-type Row = Comparison & { readonly device: DeviceName; readonly mode: 'recurrent' | 'scan' | 'step' };
+type Row = Comparison & { readonly device: DeviceName; readonly mode: 'recurrent' | 'scan' | 'conv' | 'step' };
 type Outcome = { readonly rows: Row[]; readonly notes: string[]; readonly problems: Diagnostic[] };
 type Task = {
   readonly environment: CommandEnvironment;
@@ -68,13 +69,14 @@ function loadCut(file: SourceFile, options: VerifyOptions): LoadedLayer {
 }
 
 async function verifyOn(task: Task, name: DeviceName, device: ExecutionDevice, outcome: Outcome): Promise<void> {
-  for (const mode of ['recurrent', 'scan'] as const) {
+  const conv = obstaclesToConvolution(task.spec);
+  for (const mode of conv.length === 0 ? (['recurrent', 'scan', 'conv'] as const) : (['recurrent', 'scan'] as const)) {
     try {
       const options = { target: targetOfDevice[name], mode, ...intervals };
       const { artifact } = required(compileLayer(task.environment, task.spec, options, {}, task.progress), 'artifact');
       using layer = await device.prepare(artifact);
       for (const each of await compareSequence(layer, task.sizes, task.reference)) outcome.rows.push({ device: name, mode, ...each });
-      if (mode === 'scan') continue;
+      if (mode !== 'recurrent') continue;
       const steps = await compareSteps(layer, task.sizes, task.reference);
       for (const each of steps ?? []) outcome.rows.push({ device: name, mode: 'step', ...each });
     } catch (error) {

@@ -3,6 +3,7 @@
  * its formulas, what depends on the input and through which names, and which modes that allows.
  */
 import type { LayerSpec, SpecExpression, StateSpec } from '../../dsl/spec.ts';
+import { obstaclesToConvolution } from './convolution-facts.ts';
 import { stepObstacle } from '../passes/pin-length.ts';
 import type { TensorModule } from '../tensor/ops.ts';
 import { childrenOf } from './expression-children.ts';
@@ -227,13 +228,13 @@ function reasonAgainstConvolution(spec: LayerSpec): string | null {
 /** Which evaluations the text allows, which of them this compiler makes, and why. */
 export function describeModes(spec: LayerSpec, module: TensorModule | null): readonly ModeFacts[] {
   const step = reasonAgainstStep(spec, module);
-  const convolution = reasonAgainstConvolution(spec);
+  const convolution = reasonAgainstConvolution(spec) ?? obstaclesToConvolution(spec)[0] ?? null;
   const hasState = spec.body.some((item) => item.kind === 'state');
   if (!hasState) return [{ mode: 'recurrent', isLegal: true, isGenerated: true, reason: 'the layer has no state; tokens are independent' }];
   return [
     { mode: 'recurrent', isLegal: true, isGenerated: true, reason: 'token after token, always legal' },
     { mode: 'scan', isLegal: true, isGenerated: true, reason: 'the update is affine in the state, and affine maps compose associatively, so pieces of time can run side by side' },
-    { mode: 'conv', isLegal: convolution === null, isGenerated: false, reason: convolution ?? 'time-invariant: one impulse response serves every token (this version does not generate it yet)' },
+    { mode: 'conv', isLegal: convolution === null, isGenerated: convolution === null, reason: convolution ?? 'time-invariant: one impulse response serves every token' },
     { mode: 'step', isLegal: step === null, isGenerated: step === null, reason: step ?? 'one token at a time with the state handed over (decoding)' },
   ];
 }

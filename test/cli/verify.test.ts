@@ -21,14 +21,14 @@ const text = `layer Small(D = 3, N = 2) {
 }`;
 
 describe('verify', () => {
-  it('agrees on WASM: both modes, the step, every gradient', async () => {
+  it('agrees on WASM: all modes, the step, every gradient', async () => {
     const { code, output, error } = await runCommand(['verify', '-', '--device', 'wasm', '--length', '19', '--json'], { input: text });
     expect(error).toBe('');
     expect(code).toBe(0);
     type Row = { device: string; mode: string; entry: string; tensor: string; relativeError: number };
     const document = JSON.parse(output) as { schema: string; ok: boolean; rows: Row[] };
     expect(document).toMatchObject({ schema: 'statefuse-verify', ok: true });
-    expect([...new Set(document.rows.map((row) => row.mode))].sort()).toEqual(['recurrent', 'scan', 'step']);
+    expect([...new Set(document.rows.map((row) => row.mode))].sort()).toEqual(['conv', 'recurrent', 'scan', 'step']);
     const gradients = document.rows.filter((row) => row.entry === 'backwardFinal' && row.mode === 'scan').map((row) => row.tensor).sort();
     expect(gradients).toEqual(['gradient a', 'gradient gate', 'gradient u', 'gradient u.tail', 'gradient x']);
     for (const row of document.rows) expect(row.relativeError, row.tensor).toBeLessThan(2e-6);

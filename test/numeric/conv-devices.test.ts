@@ -24,24 +24,26 @@ devices.set('wasm', await openWasm({ workers: 1, checks: 'canaries' }));
 if (opened !== null) devices.set('wgsl', fromDevice(opened));
 afterAll(async () => { for (const device of devices.values()) await device[Symbol.asyncDispose](); });
 
-const algorithms = ['direct'] as const;
+/** A token, less than a block, more than a row of powers; by FFT one row of the four-step split (conv-long has more). */
+const lengths = { direct: [1, 8, 150], fft: [1, 2, 67] } as const;
+
+const cases = (['direct', 'fft'] as const).flatMap((way) => convolutionLayers.map((each) => [way, each.name, each.spec] as const));
 
 describe.each([...devices.keys()])('%s', (target) => {
-  describe.each(algorithms)('%s', (convolution) => {
-    it.each(convolutionLayers.map((each) => [each.name, each.spec] as const))('%s', async (_name, spec) => {
-      const device = required(devices.get(target), target);
-      const { artifact } = compileSpec(spec, { target, mode: 'conv', convolution });
-      expect(artifact.manifest.mode).toBe('conv');
-      const { module } = runTensorPipeline(spec, { withRespectTo: null, checkpointInterval: 16 });
-      const layer = await device.prepare(artifact);
-      for (const sizes of [{ batch: 2, length: 1 }, { batch: 1, length: 8 }, { batch: 3, length: 67 }, { batch: 2, length: 150 }]) {
-        const reference = makeReference(spec, module, sizes, 11);
-        const rows = await compareSequence(layer, sizes, reference);
-        const steps = sizes.length > 10 ? null : await compareSteps(layer, sizes, reference);
-        expect(rows.length).toBeGreaterThan(4);
-        for (const row of [...rows, ...(steps ?? [])]) expect.soft(row.relativeError, `length ${sizes.length}: ${row.entry} ${row.tensor}`).toBeLessThan(bar);
-      }
-      layer[Symbol.dispose]();
-    });
+  it.each(cases)('%s %s', async (convolution, _name, spec) => {
+    const device = required(devices.get(target), target);
+    const { artifact } = compileSpec(spec, { target, mode: 'conv', convolution });
+    expect(artifact.manifest.mode).toBe('conv');
+    const { module } = runTensorPipeline(spec, { withRespectTo: null, checkpointInterval: 16 });
+    const layer = await device.prepare(artifact);
+    for (const length of lengths[convolution]) {
+      const sizes = { batch: length === 67 ? 3 : 2, length };
+      const reference = makeReference(spec, module, sizes, 11);
+      const rows = await compareSequence(layer, sizes, reference);
+      const steps = sizes.length > 10 ? null : await compareSteps(layer, sizes, reference);
+      expect(rows.length).toBeGreaterThan(4);
+      for (const row of [...rows, ...(steps ?? [])]) expect.soft(row.relativeError, `length ${sizes.length}: ${row.entry} ${row.tensor}`).toBeLessThan(bar);
+    }
+    layer[Symbol.dispose]();
   });
 });

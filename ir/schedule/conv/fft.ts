@@ -74,8 +74,8 @@ type Frame = {
   readonly builder: KernelBuilder;
   readonly sizes: TransformSizes;
   readonly type: KernelType;
-  /** of the row; the channel's is that of its first lane */
-  readonly coordinates: Coordinates;
+  /** of the row, worked out where asked for; the channel's is that of its first lane */
+  readonly coordinates: () => Coordinates;
   /** first point of the row in a spectrum */
   readonly start: KernelExpression;
   /** which columns or which row of the four-step split */
@@ -118,7 +118,7 @@ function emitBlocks(context: ConvolutionContext, rows: Rows, header: { name: str
     const place = builtin('workgroup-x');
     const [number, block] = [builder.let('row', divide(place, count)), builder.let('block', remainder(place, count))];
     builder.if(less(block, powerOfTwoOf(sizes.column)), () => {
-      const coordinates = coordinatesOf(builder, rows, number);
+      const coordinates = (): Coordinates => coordinatesOf(builder, rows, number);
       const start = builder.let('start', binary('shift-left', number, sizes.whole));
       body({ builder, sizes, type, coordinates, start, block, vector: rows.channel === null ? null : { axis: rows.channel, width: rows.lanes } });
     });
@@ -201,12 +201,13 @@ function launchForwardColumns(context: ConvolutionContext, made: Spectrum, sourc
     const exchange = openExchange(builder, machine, type);
     const points = powerOfTwoOf(sizes.points);
     const length = builder.uniform('length', 'length');
+    const coordinates = frame.coordinates();
     forPoints(builder, machine, points, (index) => {
       const { point } = columnPlace(frame, index);
       const token = (offset: number): KernelExpression => {
         const time = builder.let('t', add(multiply(point, integer(2)), integer(offset)));
         const safe = builder.let('safe', binary('minimum', time, subtract(length, integer(1))));
-        const value = splat(loadValue(builder, source, new Map([...frame.coordinates, ['time', safe]]), frame.vector), type.width);
+        const value = splat(loadValue(builder, source, new Map([...coordinates, ['time', safe]]), frame.vector), type.width);
         return builder.let('value', select(less(time, length), value, literal(0, type)));
       };
       exchange.store(index, [token(0), token(1)]);
@@ -262,11 +263,12 @@ function launchInverseColumns(context: ConvolutionContext, made: Spectrum, targe
     });
     const length = builder.uniform('length', 'length');
     const scale = splat(inverseSize(builder, sizes), type.width);
+    const coordinates = frame.coordinates();
     forPoints(builder, machine, points, (index) => {
       const { point } = columnPlace(frame, index);
       swap(exchange.load(add(base, index))).forEach((value, offset) => {
         const time = builder.let('t', add(multiply(point, integer(2)), integer(offset)));
-        builder.if(less(time, length), () => storeValue(builder, target, new Map([...frame.coordinates, ['time', time]]), multiply(value, scale), frame.vector));
+        builder.if(less(time, length), () => storeValue(builder, target, new Map([...coordinates, ['time', time]]), multiply(value, scale), frame.vector));
       });
     });
   });
