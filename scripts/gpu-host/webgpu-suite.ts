@@ -21,12 +21,13 @@ import { adapterOptions, webGpuWorkloads, type WebGpuWorkload } from './webgpu-w
 /** Relative L2 of results: f32, and tensors of 16-bit floats. */
 const tolerances = { f32: 1e-5, f16: 1e-3, bf16: 8e-3 } as const;
 /**
- * Runs that are queued at once. A GPU that was idle for a millisecond runs the next one slowly at first (an
- * H200 at a fifth of its speed for about a millisecond): a run that is awaited before the next one is begun
- * measures that. Of each queue the first runs fill the gap while the host encodes and do not count.
+ * Runs that are queued at once; of each queue the first do not count. Before the counted queues others keep
+ * the GPU busy for a while: a process that leaves its GPU idle for seconds (here: while the reference is
+ * computed) finds it slow, by a factor of five on an H200, and a few dozen kernels do not wake it up.
  */
 const queued = 10;
 const uncounted = 4;
+const heatMilliseconds = 2500;
 
 type Plan = { readonly repeats: number; readonly small: boolean; readonly output: string };
 type Subject = { readonly workload: WebGpuWorkload; readonly device: ExecutionDevice; readonly prepared: PreparedLayer; readonly plan: Plan };
@@ -145,6 +146,7 @@ function randomNumbers(tensor: ManifestTensor, count: number, seed: number): Ten
   const [low, high] = rangeOf(tensor.subject ?? tensor.name);
   const numbers = new Float32Array(count);
   for (let at = 0; at < count; at++) numbers[at] = low + (high - low) * next();
+  if (tensor.storage === 'bf16') return Uint16Array.from(new Uint32Array(numbers.buffer), (bits) => bits >>> 16);
   if (tensor.storage !== 'i32') return inStorage(tensor, numbers);
   return inStorage(tensor, Array.from(numbers, (value) => (value > 0.8 ? 1 : 0)));
 }
@@ -168,12 +170,14 @@ async function timeEntry({ prepared, plan }: Subject, entry: ManifestEntry, size
   const milliseconds: number[] = [];
   const wall: number[] = [];
   let coldest = 0;
+  const begin = performance.now();
   while (milliseconds.length < plan.repeats) {
     const start = performance.now();
     const runs = Array.from({ length: plan.small ? 1 : queued }, () => prepared.run({ entry: entry.name, sizes, tensors, into }));
     const times = (await Promise.all(runs)).map((each) => each.timing.milliseconds);
-    wall.push((performance.now() - start) / times.length);
     coldest = Math.max(coldest, ...times);
+    if (!plan.small && start - begin < heatMilliseconds) continue;
+    wall.push((performance.now() - start) / times.length);
     milliseconds.push(...times.slice(plan.small ? 0 : uncounted));
   }
   return { milliseconds, coldest, wall, source: first.timing.source, results: into };
@@ -200,7 +204,7 @@ async function reportTiming(subject: Subject, entry: ManifestEntry, sizes: RunSi
   const finite = Object.values(norms).every((each) => Number.isFinite(each));
   if (!finite) process.exitCode = 1;
   const rate = bytes / ms / 1e6;
-  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}, the slowest of a queue ${timing.coldest.toFixed(3)}),`
+  console.log(`${name.padEnd(20)} ${entry.name.padEnd(13)} B${sizes.batch} L${sizes.length}: ${ms.toFixed(3)} ms (${timing.source}, least ${Math.min(...timing.milliseconds).toFixed(3)}, slowest while cold ${timing.coldest.toFixed(3)}),`
     + ` wall ${median(timing.wall).toFixed(3)} ms, ${rate.toFixed(0)} GB/s${finite ? '' : ' NOT FINITE'}`);
   await record(subject.plan, {
     kind: 'time', workload: name, entry: entry.name, ...sizes, median: ms, source: timing.source, least: Math.min(...timing.milliseconds), coldest: timing.coldest,
