@@ -73,6 +73,7 @@ void Context::trim() {
   use("trim");
   check(driver_, driver_.streamSynchronize(stream_), "cuStreamSynchronize");
   blocks_->trim();
+  pinned_->clear();
 }
 
 std::array<uint64_t, 5> Context::memoryUse() {

@@ -20,9 +20,9 @@ size_t sizeClass(size_t bytes) {
 }
 
 // Powers of two as far as pieces are kept; larger ones in steps of 2 MiB.
-size_t pinnedClass(size_t bytes) {
+size_t pinnedClass(size_t bytes, size_t largestKept) {
   constexpr size_t step = size_t(2) << 20;
-  if (bytes > (size_t(64) << 20)) return (bytes + step - 1) / step * step;
+  if (bytes > largestKept) return (bytes + step - 1) / step * step;
   size_t power = 4096;
   while (power < bytes) power *= 2;
   return power;
@@ -135,7 +135,7 @@ void UploadRing::clear() {
 }
 
 void* PinnedCache::take(size_t bytes) {
-  const size_t rounded = pinnedClass(bytes);
+  const size_t rounded = pinnedClass(bytes, keptBytes);
   std::vector<void*>& kept = cache_[rounded];
   if (!kept.empty()) {
     void* memory = kept.back();
@@ -149,7 +149,7 @@ void* PinnedCache::take(size_t bytes) {
 }
 
 void PinnedCache::give(void* memory, size_t bytes) {
-  const size_t rounded = pinnedClass(bytes);
+  const size_t rounded = pinnedClass(bytes, keptBytes);
   if (cachedBytes_ + rounded > keptBytes) {
     driver_.memFreeHost(memory);
     return;

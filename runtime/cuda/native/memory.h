@@ -74,7 +74,8 @@ class UploadRing {
   size_t used_ = 0;
 };
 
-// Page-locked memory that downloads land in, by powers of two; a few megabytes of it are kept.
+// Page-locked memory that downloads land in, by powers of two. Taking it from the system is slow,
+// so that it is kept up to a limit.
 class PinnedCache {
  public:
   explicit PinnedCache(const DriverFunctions& driver) : driver_(driver) {}
@@ -86,7 +87,7 @@ class PinnedCache {
   void clear();
 
  private:
-  static constexpr size_t keptBytes = size_t(64) << 20;
+  static constexpr size_t keptBytes = size_t(256) << 20;
   const DriverFunctions& driver_;
   std::map<size_t, std::vector<void*>> cache_;
   size_t cachedBytes_ = 0;
