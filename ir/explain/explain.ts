@@ -88,7 +88,7 @@ export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainR
     tails: spec.tails.map((each) => ({ name: each.name, axes: [String(each.count), ...each.axes], type: each.type, note: 'carried' })),
     outputs: spec.outputs.map((each) => ({ name: each.name, axes: each.axes, note: each.value.variance.time ? 'per token' : 'per sequence', formula: printFormula(each.value) })),
     readOuts: readOutQuantities(spec),
-    modes: describeModes(spec, module),
+    modes: describeModes(spec, module, sizes),
     transitionForms: transitionForms(module),
     sizes,
     floor: floorOf(spec, plans, sizes),
