@@ -1,4 +1,4 @@
-/** The TypeScript of docs/typescript.md is what a strict compiler accepts, and its layers are those of the texts. */
+/** The TypeScript of the pages is what a strict compiler accepts, and its layers are those of the texts. */
 import { readFileSync } from 'node:fs';
 import ts from 'typescript';
 import { expect, it } from 'vitest';
@@ -13,8 +13,17 @@ const blocks = codeBlocks(readFileSync('docs/typescript.md', 'utf8')).filter((ea
 const spec = (name: string) => loadLayer({ name, text: readFileSync(`examples/${name}.ssm`, 'utf8') }, null, { sizes: new Map(name === 's6' ? [['D', 64]] : []) }).spec!;
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value, (key, each: unknown) => (key === 'span' ? undefined : each)));
 
+const moduleOf = (name: string) => emitModule(ts, [compileModuleLayer(spec(name), { targets: ['wasm'], seed: 1 })], { runtime: 'statefuse/runtime' });
+
+it('README.md passes tsc --strict', () => {
+  const shown = codeBlocks(readFileSync('README.md', 'utf8')).filter((each) => each.language === 'ts');
+  const files = Object.fromEntries(shown.map((each) => [`block-${each.line}.ts`, each.text]));
+  expect(shown.length).toBeGreaterThanOrEqual(2);
+  expect(checkProject({ 's4d.ssm.d.ts': moduleOf('s4d').declarations, ...files }, { options: { isolatedDeclarations: false, declaration: false } })).toEqual([]);
+});
+
 it('docs/typescript.md passes tsc --strict', () => {
-  const { typescript, declarations } = emitModule(ts, [compileModuleLayer(spec('s6'), { targets: ['wasm'], seed: 1 })], { runtime: 'statefuse/runtime' });
+  const { typescript, declarations } = moduleOf('s6');
   const files = Object.fromEntries(blocks.map((each) => [`block-${each.line}.ts`, each.text]));
   expect(blocks.length).toBeGreaterThanOrEqual(5);
   expect(checkProject({ 'S6.ts': typescript, 's6.ssm.d.ts': declarations, ...files }, { options: { isolatedDeclarations: false, declaration: false } })).toEqual([]);

@@ -21,7 +21,12 @@ export type LayerOptions = Pick<CompileOptions, 'mode' | 'storage' | 'entries'> 
   readonly sizes?: (file: string, layer: string) => Readonly<Record<string, number>>;
 };
 
-export type CompiledFile = { readonly texts: ModuleTexts; readonly warnings: readonly Diagnostic[] };
+export type CompiledFile = {
+  readonly texts: ModuleTexts;
+  readonly warnings: readonly Diagnostic[];
+  /** numbers of initial parameters that the module carries, in all layers */
+  readonly parameterCount: number;
+};
 
 /** Compiles the layers of a text. Throws an SsmError with every mistake found in them. */
 export function compileFile(typescript: Typescript, file: SourceFile, options: LayerOptions): CompiledFile {
@@ -36,7 +41,8 @@ export function compileFile(typescript: Typescript, file: SourceFile, options: L
   if (hasErrors(all)) throw new SsmError(all);
   const specs = found.flatMap(({ spec }): LayerSpec[] => (spec === null ? [] : [spec]));
   const layers = specs.map((spec) => compileModuleLayer(spec, { ...rest, targets, seed }));
-  return { texts: emitModule(typescript, layers, { runtime: 'statefuse/runtime' }), warnings: all };
+  const parameterCount = layers.flatMap((each) => [...(each.initialParameters?.values() ?? [])]).reduce((sum, each) => sum + each.length, 0);
+  return { texts: emitModule(typescript, layers, { runtime: 'statefuse/runtime' }), warnings: all, parameterCount };
 }
 
 /** A layer that others apply reports its places once for each of them. */

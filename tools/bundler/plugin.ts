@@ -58,6 +58,15 @@ function readText(id: string): SourceFile {
   return { name: name.startsWith('..') ? basename(id) : name, text: readFileSync(id, 'utf8') };
 }
 
+/** More than this is worth a word: base64 has 4 letters for 3 bytes. */
+const quietParameterBytes = 2 ** 20;
+
+function parameterWarning(name: string, count: number): string | null {
+  const bytes = Math.ceil((4 * count * 4) / 3);
+  if (bytes <= quietParameterBytes) return null;
+  return `\`${name}\` carries ${(bytes / 2 ** 20).toFixed(1)} MiB of initial parameters; the option \`seed: null\` leaves them out`;
+}
+
 /** What a text with mistakes is to bundlers that go on after an error. */
 const emptyModule = 'export {};\n';
 
@@ -80,8 +89,10 @@ export const statefusePlugin: UnpluginFactory<StatefuseOptions | undefined, fals
       handler(id) {
         this.addWatchFile(id);
         try {
-          const { texts, warnings } = compile(id);
+          const { texts, warnings, parameterCount } = compile(id);
           for (const each of warnings) this.warn(messageOf(each, id));
+          const heavy = parameterWarning(basename(id), parameterCount);
+          if (heavy !== null) this.warn(heavy);
           if (types === 'beside') writeDeclarations(`${id}.d.ts`, texts.declarations);
           return { code: texts.javascript, map: { mappings: '' } as never };
         } catch (error) {

@@ -103,6 +103,20 @@ describe.each([['Vite', withVite], ['Rollup', withRollup], ['esbuild', withEsbui
   }, 60_000);
 });
 
+it('a text whose initial parameters are heavy is named, and becomes light without them', async () => {
+  const project = await createProject();
+  try {
+    const sizes = (): Record<string, number> => ({ D: 300_000 });
+    const [heavy, light]: [string[], string[]] = [[], []];
+    await withEsbuild(project, { sizes }, heavy);
+    expect(heavy).toEqual(['`scale.ssm` carries 1.5 MiB of initial parameters; the option `seed: null` leaves them out']);
+    await withEsbuild(project, { sizes, seed: null }, light);
+    expect(light.filter((each) => each.includes('parameters'))).toEqual([]);
+  } finally {
+    project.remove();
+  }
+});
+
 describe('a change of a text', () => {
   let project: UserProject;
   beforeEach(async () => void (project = await createProject()));
