@@ -37,6 +37,8 @@ const tolerance = 2e-5;
 /** Short pieces and intervals, so that a few dozen tokens meet every seam. */
 const intervals = { checkpointInterval: 8, pieceLength: 16 } as const;
 const cutSize = 12;
+/** No machine transforms below this length. */
+const shortestTransform = 1024;
 
 type Row = Comparison & { readonly device: DeviceName; readonly mode: 'recurrent' | 'scan' | 'conv' | 'step' };
 type Outcome = { readonly rows: Row[]; readonly notes: string[]; readonly problems: Diagnostic[] };
@@ -72,7 +74,9 @@ async function verifyOn(task: Task, name: DeviceName, device: ExecutionDevice, o
   const conv = obstaclesToConvolution(task.spec);
   for (const mode of conv.length === 0 ? (['recurrent', 'scan', 'conv'] as const) : (['recurrent', 'scan'] as const)) {
     try {
-      const options = { target: targetOfDevice[name], mode, ...intervals };
+      // what a run of this length executes: software devices take seconds to compile each kernel of a transform
+      const convolution = task.sizes.length < shortestTransform ? 'direct' : 'auto';
+      const options = { target: targetOfDevice[name], mode, convolution, ...intervals } as const;
       const { artifact } = required(compileLayer(task.environment, task.spec, options, {}, task.progress), 'artifact');
       using layer = await device.prepare(artifact);
       for (const each of await compareSequence(layer, task.sizes, task.reference)) outcome.rows.push({ device: name, mode, ...each });

@@ -8,6 +8,7 @@ import { runTensorPipeline } from '../../ir/pipeline.ts';
 import { isConvolutionOp } from '../../ir/tensor/ops.ts';
 import { parseModule } from '../../ir/tensor/parse.ts';
 import { printModule } from '../../ir/tensor/print.ts';
+import { verifyModule } from '../../ir/tensor/verify.ts';
 import { convolutionLayers } from '../support/conv-layers.ts';
 
 const options = { withRespectTo: null, checkpointInterval: 8 };
@@ -44,5 +45,37 @@ describe.each(convolutionLayers.map((each) => [each.name, each.spec] as const))(
     const parsed = parseModule(text);
     expect(parsed.kind).toBe('module');
     if (parsed.kind === 'module') expect(printModule(parsed.module)).toBe(text);
+  });
+});
+
+describe('the verifier', () => {
+  const axes = [{ name: 'D', size: 2 }, { name: 'N', size: 3 }];
+  const text = (line: string): string => `module m {
+  axis D = 2
+  axis N = 3
+  function forward {
+    %0:u[batch, time, D] = argument input u
+    %1:a[D, N] = argument param a
+    %2:y[${line.startsWith('power-moment') ? 'batch, D, N' : 'batch, time, D'}] = ${line}
+    result output y = %2
+  }
+}
+`;
+  it.each([
+    ['impulse-response forward value of %1 weight %1, %1 over [N] start 0', /2 parts of a weight for 1 of the base/],
+    ['impulse-response forward value of %1 weight %1 over [batch] start 0', /sums over batch, which is absent or the time/],
+    ['impulse-response forward value of %1 weight %1 over [N] start 2', /starts at power 2/],
+    ['impulse-response forward value of %0 weight %1 over [N] start 0', /base that varies with time/],
+    ['power-moment forward value of %1 signal %1 start 0 factor power', /does not vary with time/],
+    ['convolve forward %1, %0', /convolve of a value that does not vary with time/],
+    ['correlate %0, %0 over [time]', /sums over time/],
+    ['convolve reverse %0, %0', null],
+  ] as const)('judges %s', (line, fault) => {
+    const parsed = parseModule(text(line));
+    if (parsed.kind !== 'module') throw new Error(parsed.message);
+    expect(parsed.module.axes).toEqual(axes);
+    const faults = verifyModule(parsed.module);
+    if (fault === null) expect(faults).toEqual([]);
+    else expect(faults.join()).toMatch(fault);
   });
 });
