@@ -85,6 +85,7 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .addOption(new Option('--emit <form>', 'form of the module of `--target ts`; `types` declares what a bundler plugin imports').choices(['ts', 'js', 'types']).default('ts'))
     .addOption(new Option('--carry <target...>', 'for which devices that module has kernels (default: wasm and wgsl)').choices(['wasm', 'wgsl', 'cuda']).default([]))
     .addOption(new Option('--dtypes <dtype...>', 'input types that a package of `--target torch` has kernels for (default: all)').choices(['f32', 'bf16', 'f16']).default([]))
+    .option('--name <name>', 'call a package of `--target torch` after this, not after the layer')
     .addOption(new Option('--seed <number>', 'let that module carry initial parameters of this seed').argParser(positiveInteger))
     .addHelpText('after', example('statefuse compile examples/s6.ssm --target wgsl --size D=64 --out-dir build'))
     .action((file: string, options: CompileCommandOptions | (TypescriptOptions & { readonly target: 'ts' }) | (TorchOptions & { readonly target: 'torch' })) => act('compile', options, () => {

@@ -52,12 +52,15 @@ function kernelFiles(model: LayerModel, stored: StoredArtifact): readonly Packag
   ];
 }
 
-/** The files of the package. Throws SSM4003 for a layer that no operator can be made of. */
-export function emitTorchPackage(spec: LayerSpec, stored: readonly StoredArtifact[]): TorchPackage {
+/**
+ * The files of the package. `name` replaces the layer's own name, so that one layer in two sizes makes two packages.
+ * Throws SSM4003 for a layer that no operator can be made of.
+ */
+export function emitTorchPackage(spec: LayerSpec, stored: readonly StoredArtifact[], name: string = spec.name): TorchPackage {
   const [first] = stored;
   invariant(first !== undefined, 'an artifact for at least one storage type');
   const { manifest } = first.artifact;
-  const model = modelLayer(spec, stored.map((each) => each.storage), manifest);
+  const model = modelLayer(spec, name, stored.map((each) => each.storage), manifest);
   const inPackage: Readonly<Record<string, string>> = {
     '__init__.py': renderInit(model), 'ops.py': renderOps(model), 'module.py': renderModule(model), 'reference.py': renderReference(model),
     'description.py': renderDescription(model), 'structure.py': structurePython, 'arguments.py': argumentsPython, 'operators.py': operatorsPython,

@@ -45,9 +45,9 @@ function implicitAxes(variance: { readonly batch: boolean; readonly time: boolea
   return [...(variance.batch ? ['batch'] : []), ...(variance.time ? ['time'] : [])];
 }
 
-/** The tensors of a layer with Python names; `manifests` are those of all storage types. */
-export function modelLayer(spec: LayerSpec, storages: readonly StorageName[], manifest: Manifest): LayerModel {
-  const names = layerNames(spec.name);
+/** The tensors of a layer with Python names; `name` is what package, function and class are called after. */
+export function modelLayer(spec: LayerSpec, name: string, storages: readonly StorageName[], manifest: Manifest): LayerModel {
+  const names = layerNames(name);
   const namer = createPythonNamer([names.functionName, names.className]);
   const outputNamer = createPythonNamer();
   const value = (name: string, type: SpecType, axes: readonly string[], values: number | null = null): ModelValue =>

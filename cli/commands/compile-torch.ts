@@ -9,7 +9,7 @@ import { writeDiagnostics, writeDocument } from '../output.ts';
 import { writeFiles } from '../write-files.ts';
 import type { CompileCommandOptions } from './compile.ts';
 
-export type TorchOptions = Omit<CompileCommandOptions, 'target'> & { readonly dtypes: readonly CompileCommandOptions['dtype'][] };
+export type TorchOptions = Omit<CompileCommandOptions, 'target'> & { readonly dtypes: readonly CompileCommandOptions['dtype'][]; readonly name?: string };
 
 const allStorages: readonly CompileCommandOptions['dtype'][] = ['f32', 'bf16', 'f16'];
 
@@ -19,6 +19,9 @@ export async function runCompileTorch(
 ): Promise<ExitCode> {
   const folder = options.outDir ?? '';
   if (folder === '' && options.stopAfter === undefined) throw new UsageError('`--out-dir` is missing: name the folder for the package');
+  if (options.name !== undefined && !/^[A-Za-z][A-Za-z0-9_]{0,60}$/.test(options.name)) {
+    throw new UsageError(`\`--name ${options.name}\`: write letters, digits and \`_\``);
+  }
   const file = await readSource(environment, path);
   const { spec, warnings } = requireLayer(file, { layer: options.layer ?? null, sizes: parseSizes(options.size) });
   if (options.json !== true) writeDiagnostics(environment, warnings);
@@ -32,7 +35,7 @@ export async function runCompileTorch(
     }
     stored.push({ storage, artifact: result.artifact });
   }
-  const { packageName, className, files } = emitTorchPackage(spec, stored);
+  const { packageName, className, files } = emitTorchPackage(spec, stored, options.name ?? spec.name);
   writeFiles(resolve(environment.directory, folder), folder, files);
   if (options.json === true) {
     writeDocument(environment, 'compile', {

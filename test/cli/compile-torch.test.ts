@@ -27,6 +27,9 @@ it('writes a package with kernels for all types, or for those asked for', async 
   expect(readdirSync(join(folder, 'all', 'statefuse_s6')).filter((each) => each.endsWith('.partial'))).toEqual([]);
   expect((await compile('--out-dir', 'two', '--dtypes', 'f32', 'bf16')).code).toBe(0);
   expect(readdirSync(join(folder, 'two', 'statefuse_s6', 'kernels')).sort()).toEqual(['bf16', 'f32']);
+  const named = await compile('--out-dir', 'named', '--dtypes', 'f32', '--name', 'Wide_S6');
+  expect(named.output).toContain('from statefuse_wide_s6 import Wide_S6');
+  expect((await compile('--out-dir', 'bad', '--name', '../x')).code).toBe(2);
   const one = await compile('--out-dir', 'one', '--dtype', 'f16', '--json');
   expect(JSON.parse(one.output)).toMatchObject({ ok: true, target: 'torch', package: 'statefuse_s6', storages: ['f16'] });
 });
