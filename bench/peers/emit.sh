@@ -12,21 +12,24 @@ command=${STATEFUSE:-node dist/cli/main.js}
 texts=$(mktemp -d)
 trap 'rm -rf "$texts"' EXIT
 
-# emit FILE LAYER CHANNELS [SIZE…]
+# emit FILE LAYER CHANNELS [SIZE…], for input types $dtypes
 emit() {
   file=$1 layer=$2 channels=$3
   shift 3
   sed "s/^layer $layer(/layer ${layer}D$channels(/" "$file" > "$texts/$layer$channels.ssm"
   # shellcheck disable=SC2086
-  $command compile "$texts/$layer$channels.ssm" --target torch --size "D=$channels" "$@" --out-dir "$target/$layer-$channels"
+  $command compile "$texts/$layer$channels.ssm" --target torch --dtypes $dtypes --size "D=$channels" "$@" --out-dir "$target/$layer-$channels"
 }
+dtypes='f32 bf16'
 if [ "$sizes" = --small ]; then
   emit examples/s6.ssm S6 64
+  dtypes=f32
   emit examples/s4d.ssm S4D 16 --size N=4
   emit bench/layers/real-scan.ssm RealScan 32
   emit bench/layers/complex-scan.ssm ComplexScan 32
 else
   for channels in 1536 2048 5120; do emit examples/s6.ssm S6 "$channels"; done
+  dtypes=f32
   emit examples/s4d.ssm S4D 1024
   emit bench/layers/real-scan.ssm RealScan 1536
   emit bench/layers/complex-scan.ssm ComplexScan 1024

@@ -141,12 +141,13 @@ function report(environment: CommandEnvironment, benched: Benched, options: Benc
 /** Exit code 3 when the device is absent or cannot hold the layer. */
 export async function runBench(environment: CommandEnvironment, path: string, options: BenchOptions, progress: Progress): Promise<ExitCode> {
   const { spec, warnings } = requireLayer(await readSource(environment, path), { layer: options.layer ?? null, sizes: parseSizes(options.size) });
-  const compiler = { target: targetOfDevice[options.device], mode: options.mode, storage: options.dtype } as const;
+  const sizes: RunSizes = { batch: options.batch, length: options.length };
+  const compiler = { target: targetOfDevice[options.device], mode: options.mode, storage: options.dtype, expected: sizes } as const;
   const opened = await openDevice(options.device, environment);
   if (!opened.isPresent) throw opened.error;
   const { device } = opened;
   try {
-    const use = options.tuning === undefined ? {} : { tuning: options.tuning, tunedFor: { device: device.info, sizes: { batch: options.batch, length: options.length } } };
+    const use = options.tuning === undefined ? {} : { tuning: options.tuning, tunedFor: { device: device.info, sizes } };
     const compiled = required(compileLayer(environment, spec, compiler, use, progress), 'artifact');
     report(environment, await bench(options, spec, compiled, device), options, warnings);
     return exitCodes.success;

@@ -109,8 +109,8 @@ function entryOf({ key, spec }: Task, { best, milliseconds: time, startMilliseco
 
 async function tune(task: Task, isStopped: () => boolean): Promise<Tuned> {
   const { environment, options, spec, device, host, known } = task;
-  const fixed: FixedOptions = { target: device.info.target, storage: options.dtype, entries: options.objective === 'training' ? 'all' : 'forward-only' };
   const sizes: RunSizes = { batch: options.batch, length: options.length };
+  const fixed: FixedOptions = { target: device.info.target, storage: options.dtype, entries: options.objective === 'training' ? 'all' : 'forward-only', expected: sizes };
   const space = scheduleSpace(spec, fixed, options.length);
   if (space.scans.length === 0) throw ssmError('SSM6004', `layer \`${spec.name}\` has no scan whose schedule could be tuned for \`${device.info.target}\``);
   if (known?.isComplete === true) return { entry: known, result: null, start: space.start };

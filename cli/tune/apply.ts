@@ -30,11 +30,21 @@ export function storedSchedule({ parameters, split }: ScanSchedule): StoredSched
   return { parameters: { ...parameters }, split: split?.size ?? null };
 }
 
-/** The text of a stored schedule as `scheduleKey` writes it, so that it can be found among the legal ones. */
-function storedKey({ parameters, split }: StoredSchedule): string {
+/** The text of stored parameters as `scheduleKey` writes them, so that they can be found among the legal ones. */
+function storedKey({ parameters }: StoredSchedule): string {
   const { kind, ...fields } = parameters;
   const listed = Object.entries(fields).sort(([left], [right]) => (left < right ? -1 : 1)).map(([name, value]) => `${name}=${String(value)}`);
-  return `${String(kind)} ${listed.join(' ')} split=${split ?? 'none'}`;
+  return `${String(kind)} ${listed.join(' ')} split=none`;
+}
+
+const longestPiece = 2 ** 20;
+
+/** The schedule if its parameters are among the legal ones and its pieces meet the checkpoints. */
+function legalSchedule(stored: StoredSchedule, legal: readonly ScanSchedule[], interval: number): ScanSchedule | null {
+  const { split } = stored;
+  const found = legal.find((each) => scheduleKey(each) === storedKey(stored));
+  if (found === undefined || (split !== null && (split < 1 || split % interval !== 0 || split > longestPiece))) return null;
+  return { parameters: found.parameters, split: split === null ? null : { size: split } };
 }
 
 /** The configuration of an entry as far as its schedules are legal for the layer; null where none is. */
@@ -47,8 +57,8 @@ export function configurationOf(spec: LayerSpec, options: CompileOptions, entry:
     ...options, checkpointInterval: interval,
     decide: (plan, rule) => {
       const stored = entry.schedules.get(scanKey(plan));
-      const legal = stored === undefined ? undefined : candidateSchedules({ plan, machine, interval }).find((each) => scheduleKey(each) === storedKey(stored));
-      if (legal !== undefined) schedules.set(scanKey(plan), legal);
+      const legal = stored === undefined ? null : legalSchedule(stored, candidateSchedules({ plan, machine, interval }), interval);
+      if (legal !== null) schedules.set(scanKey(plan), legal);
       return rule;
     },
   });

@@ -14,8 +14,8 @@ import type { Space } from './search.ts';
 /** `schedules` by `scanKey`. */
 export type Configuration = { readonly interval: number; readonly schedules: ReadonlyMap<string, ScanSchedule> };
 
-/** What stays the same for all configurations: target, storage, entry points. */
-export type FixedOptions = Pick<CompileOptions, 'target' | 'storage' | 'entries' | 'machine' | 'wgsl'>;
+/** What stays the same for all configurations: target, storage, entry points, and the sizes that the rule may count on. */
+export type FixedOptions = Pick<CompileOptions, 'target' | 'storage' | 'entries' | 'machine' | 'wgsl' | 'expected'>;
 
 /** Intervals that are tried beside the target's own. */
 const intervals: readonly number[] = [8, 16, 32, 64, 128, 256];
