@@ -54,10 +54,13 @@ export type CompileResult = { readonly artifact: Artifact; readonly plans: reado
 
 const defaultInterval = 64;
 
+/** Least tokens per piece in mode `scan`, where nobody says. */
+const defaultPiece = 256;
+
 /** Compiles a checked layer. Throws an InternalError on a bug, an SsmError where a target cannot hold the layer. */
 export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileResult {
   const machine = options.machine ?? machines[options.target];
-  const interval = options.checkpointInterval ?? defaultCheckpoints(machine);
+  const interval = options.checkpointInterval ?? defaultCheckpoints(spec, machine);
   const decisions: Decision[] = [];
   const request: ModeRequest = options.mode ?? 'auto';
   const passes = { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval };
@@ -66,7 +69,7 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   convolved?.finish();
   const choose = (plan: RegionPlan): ScheduleDecision => {
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
-    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? interval * 4, interval, ...(options.expected === undefined ? {} : { expected: options.expected }) });
+    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? Math.max(defaultPiece, interval * 4), interval, ...(options.expected === undefined ? {} : { expected: options.expected }) });
     return options.decide?.(plan, rule) ?? rule;
   };
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
@@ -152,8 +155,11 @@ function declaredLayout(spec: LayerSpec): (role: TensorRole, subject: string, ax
   };
 }
 
-function defaultCheckpoints(machine: Machine): number {
-  return machine.maximumWorkgroup === 1 ? defaultInterval : 16;
+/** Tokens between saved states: what a thread can replay in registers; complex states take more of them but are dearer to save. */
+function defaultCheckpoints(spec: LayerSpec, machine: Machine): number {
+  if (machine.maximumWorkgroup === 1) return defaultInterval;
+  const isComplex = spec.body.some((item) => item.kind === 'state' && item.type === 'complex');
+  return isComplex ? 16 : 8;
 }
 
 function parameterOf(spec: LayerSpec, param: ParamSpec): ManifestParameter {

@@ -216,6 +216,10 @@ ${device} void sf_store(${storageNames[storage]}* to, sf_vector<${accessOf[stora
 const sharedNeighbours = `template <int width, typename Element>
 ${device} ${vector} sf_neighbours(const Element* first) {
   return *reinterpret_cast<const ${vector}*>(first);
+}
+${vectors}
+${device} void sf_set_neighbours(Element* first, ${vector} value) {
+  *reinterpret_cast<${vector}*>(first) = value;
 }`;
 
 const storages = Object.keys(accessOf) as readonly StorageType[];

@@ -7,6 +7,7 @@ import { concat, group, hardLine, indent, join, line, renderDoc, softLine, text,
 import { commentText, createNamer, type Namer } from '../../support/namer.ts';
 import { formatSize } from '../../support/size.ts';
 import type { Buffer, Kernel, KernelType, SharedArray } from '../../ir/kernel/nodes.ts';
+import { visitExpressions } from '../../ir/kernel/walk.ts';
 import { sharedBytesOf } from '../manifest.ts';
 import { nameKernelParts, type KernelNames } from '../print/names.ts';
 import { printStatements } from '../print/statement.ts';
@@ -36,14 +37,27 @@ function shuffleLanes(workgroupSize: number): string {
   return `0x${(2 ** workgroupSize - 1).toString(16)}u`;
 }
 
-function parameterDoc(buffer: Buffer, name: string): Doc {
+/**
+ * Whether the kernel prefetches. Loads through restricted pointers may move over barriers, and the
+ * assembler delays them to their first use, where the thread then waits; unrestricted ones stay.
+ */
+function prefetches(kernel: Kernel): boolean {
+  let found = false;
+  visitExpressions(kernel.body, (each) => {
+    if (each.kind === 'load' && each.early === true) found = true;
+  });
+  return found;
+}
+
+function parameterDoc(buffer: Buffer, name: string, restrict: string): Doc {
   const constant = buffer.access === 'read' ? 'const ' : '';
-  return text(`${constant}${storageNames[buffer.storage]}* __restrict__ ${name}`);
+  return text(`${constant}${storageNames[buffer.storage]}*${restrict} ${name}`);
 }
 
 function signatureDoc(kernel: Kernel, names: KernelNames): Doc {
+  const restrict = prefetches(kernel) ? '' : ' __restrict__';
   const parameters = [
-    ...kernel.buffers.map((each) => parameterDoc(each, names.of(each.id))),
+    ...kernel.buffers.map((each) => parameterDoc(each, names.of(each.id), restrict)),
     ...kernel.uniforms.map((each) => text(`int ${names.of(each.id)}`)),
   ];
   const head = `extern "C" __global__ void __launch_bounds__(${kernel.workgroupSize}) ${kernel.name}(`;

@@ -152,6 +152,12 @@ function printSpecial(context: SpellingContext, expression: SpecialExpression, p
     case 'load':
       return printLoad(context, expression, print);
     case 'load-shared':
+      if (expression.type.width > expression.array.type.width) {
+        context.fragments.add('shared neighbours');
+        const first = indexDoc(context.nameOf(expression.array.id), print(expression.index));
+        return callDoc(`sf_neighbours<${expression.type.width}>`, [{ doc: concat('&', first.doc), level: 'primary' }]);
+      }
+      return indexDoc(context.nameOf(expression.array.id), print(expression.index));
     case 'element':
       return indexDoc(context.nameOf(expression.array.id), print(expression.index));
     case 'shuffle-xor':
@@ -207,8 +213,14 @@ function printSpecialStatement(context: SpellingContext, statement: SpecialState
       if (array.type.width > 1) context.fragments.add('vector');
       return [text(`${typeName(array.type)} ${context.nameOf(array.id)}[${array.length}];`)];
     }
+    case 'store-shared': {
+      const place = indexDoc(context.nameOf(statement.array.id), print(statement.index));
+      if (statement.value.type.width === statement.array.type.width) return [assignmentDoc(place.doc, print(statement.value))];
+      context.fragments.add('shared neighbours');
+      const call = callDoc('sf_set_neighbours', [{ doc: concat('&', place.doc), level: 'primary' }, print(statement.value)]);
+      return [concat(call.doc, ';')];
+    }
     case 'set-element':
-    case 'store-shared':
       return [assignmentDoc(indexDoc(context.nameOf(statement.array.id), print(statement.index)).doc, print(statement.value))];
     case 'store':
       return [printStore(context, statement, print)];

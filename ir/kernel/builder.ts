@@ -124,8 +124,14 @@ export function load(buffer: Buffer, index: KernelExpression, width: VectorWidth
   return { kind: 'load', buffer, index, aligned, type: withWidth(loadedType(buffer.storage), width) };
 }
 
-export function loadShared(array: SharedArray, index: KernelExpression): KernelExpression {
-  return { kind: 'load-shared', array, index, type: array.type };
+/** A scalar load that is issued where it stands: its value is used later. */
+export function loadEarly(expression: KernelExpression): KernelExpression {
+  return expression.kind === 'load' ? { ...expression, early: true } : expression;
+}
+
+/** An element; of an array of scalars also `width` neighbours, from an index that is a multiple of it. */
+export function loadShared(array: SharedArray, index: KernelExpression, width: VectorWidth = 1): KernelExpression {
+  return { kind: 'load-shared', array, index, type: width === 1 ? array.type : withWidth(array.type, width) };
 }
 
 export function element(array: RegisterArray, index: KernelExpression): KernelExpression {

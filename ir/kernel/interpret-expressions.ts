@@ -163,11 +163,33 @@ function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, ma
   };
 }
 
+type Neighbours = { readonly indices: Evaluate; readonly memory: Memory; readonly width: number; readonly result: Float64Array };
+
+/** Several neighbouring scalars of a shared array. */
+function compileNeighbours({ indices, memory, width, result }: Neighbours, machine: Machine): Evaluate {
+  const isWatched = memory.written !== null || memory.log !== null;
+  return () => {
+    const where = indices();
+    const { active, count, size } = machine;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      const first = where[invocation] ?? 0;
+      const isInside = checkAccess(machine, memory, { index: first, width, aligned: true, invocation });
+      for (let component = 0; component < width; component += 1) {
+        const isGood = isInside && (!isWatched || noteRead(machine, memory, first + component, invocation));
+        result[component * size + invocation] = isGood ? memory.values[first + component] ?? 0 : memory.poison;
+      }
+    }
+    return result;
+  };
+}
+
 function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine): Evaluate {
   const indices = compileExpression(index, machine);
   const memory = memoryOf(machine, array);
   const result = new Float64Array(width * machine.size);
   const isWatched = memory.written !== null || memory.log !== null;
+  if (array.type.width < width) return compileNeighbours({ indices, memory, width, result }, machine);
   return () => {
     const where = indices();
     const { active, count, size } = machine;

@@ -98,17 +98,18 @@ function compileStore({ buffer, index, value, aligned }: Of<'store'>, machine: M
 function compileStoreShared({ array, index, value }: Of<'store-shared'>, machine: Machine): Run {
   const [indices, values] = [compileExpression(index, machine), compileExpression(value, machine)];
   const memory = memoryOf(machine, array);
-  const { width } = array.type;
+  const { width } = value.type;
+  const elements = width / array.type.width;
   return () => {
     const [where, from] = [indices(), values()];
     const { active, count, size } = machine;
     for (let position = 0; position < count; position += 1) {
       const invocation = active[position] ?? 0;
       const at = where[invocation] ?? 0;
-      if (!checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation })) continue;
-      noteWrite(machine, memory, at, invocation);
+      if (!checkAccess(machine, memory, { index: at, width: elements, aligned: elements > 1, invocation })) continue;
+      for (let element = 0; element < elements; element += 1) noteWrite(machine, memory, at + element, invocation);
       for (let component = 0; component < width; component += 1) {
-        memory.values[at * width + component] = from[component * size + invocation] ?? 0;
+        memory.values[at * array.type.width + component] = from[component * size + invocation] ?? 0;
       }
     }
   };

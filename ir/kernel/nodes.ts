@@ -93,8 +93,15 @@ export type KernelExpression =
   | { readonly kind: 'convert'; readonly operand: KernelExpression; readonly type: KernelType }
   /** same bits (32-bit types only) */
   | { readonly kind: 'bitcast'; readonly operand: KernelExpression; readonly type: KernelType }
-  /** `width` consecutive elements from `index` on; `aligned` promises index is a multiple of the width */
-  | { readonly kind: 'load'; readonly buffer: Buffer; readonly index: KernelExpression; readonly aligned: boolean; readonly type: KernelType }
+  /**
+   * `width` consecutive elements from `index` on; `aligned` promises index is a multiple of the width;
+   * `early`: a prefetch, which a target issues where it stands even though its use is far
+   */
+  | {
+      readonly kind: 'load'; readonly buffer: Buffer; readonly index: KernelExpression;
+      readonly aligned: boolean; readonly early?: true; readonly type: KernelType;
+    }
+  /** an element, or of an array of scalars as many neighbours as the type is wide, from an index that is a multiple of the width */
   | { readonly kind: 'load-shared'; readonly array: SharedArray; readonly index: KernelExpression; readonly type: KernelType }
   | { readonly kind: 'element'; readonly array: RegisterArray; readonly index: KernelExpression; readonly type: KernelType }
   /** the operand's value in invocation (own number XOR mask); mask is a power of two below 32 */
@@ -116,6 +123,7 @@ export type KernelStatement =
   | { readonly kind: 'array'; readonly array: RegisterArray }
   | { readonly kind: 'set-element'; readonly array: RegisterArray; readonly index: KernelExpression; readonly value: KernelExpression }
   | { readonly kind: 'store'; readonly buffer: Buffer; readonly index: KernelExpression; readonly value: KernelExpression; readonly aligned: boolean }
+  /** into an array of scalars also several neighbours at once, from an index that is a multiple of their number */
   | { readonly kind: 'store-shared'; readonly array: SharedArray; readonly index: KernelExpression; readonly value: KernelExpression }
   /** for (variable = start; variable < end; variable += step), step a positive literal; `unroll` asks for full unrolling (constant bounds) */
   | {

@@ -145,6 +145,7 @@ export type ParsedAccess = {
   readonly index: KernelExpression;
   readonly width: VectorWidth;
   readonly aligned: boolean;
+  readonly early: boolean;
 };
 
 /** `[index; width aligned]` after a buffer. */
@@ -156,8 +157,9 @@ export function parseAccess(reader: Reader): ParsedAccess {
   const width = hasSuffix ? takeCount(reader) : 1;
   if (width !== 1 && width !== 2 && width !== 4) return failAt(cursor.peek(), `width ${width}`);
   const aligned = hasSuffix && cursor.accept('aligned');
+  const early = hasSuffix && cursor.accept('early');
   cursor.expect(']');
-  return { index, width, aligned };
+  return { index, width, aligned, early };
 }
 
 /** `[index]` after an array. */
@@ -180,12 +182,14 @@ function parseReference(reader: Reader): KernelExpression {
       return { kind: 'uniform', uniform: resolve(declarations.uniforms, reference), type: i32 };
     case '@': {
       const buffer = resolve(declarations.buffers, reference);
-      const { index, width, aligned } = parseAccess(reader);
-      return typed(reference.token, { kind: 'load', buffer, index, aligned, type: withWidth(f32, width) });
+      const { index, width, aligned, early } = parseAccess(reader);
+      return typed(reference.token, { kind: 'load', buffer, index, aligned, ...(early ? { early } : {}), type: withWidth(f32, width) });
     }
     case '$': {
       const array = resolve(declarations.shared, reference);
-      return typed(reference.token, { kind: 'load-shared', array, index: parseIndex(reader), type: array.type });
+      const { index, width } = parseAccess(reader);
+      const type = width === 1 ? array.type : withWidth(array.type, width);
+      return typed(reference.token, { kind: 'load-shared', array, index, type });
     }
     default: {
       const array = resolve(declarations.arrays, reference);

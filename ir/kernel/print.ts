@@ -33,8 +33,8 @@ function printLiteral({ value, type }: Extract<KernelExpression, { readonly kind
 }
 
 /** Arguments in brackets after a buffer: `[i]`, `[i; 4]`, `[i; 4 aligned]`. */
-function printAccess(index: KernelExpression, width: number, aligned: boolean): string {
-  const suffix = width === 1 && !aligned ? '' : `; ${width}${aligned ? ' aligned' : ''}`;
+function printAccess(index: KernelExpression, width: number, aligned: boolean, early = false): string {
+  const suffix = width === 1 && !aligned && !early ? '' : `; ${width}${aligned ? ' aligned' : ''}${early ? ' early' : ''}`;
   return `[${printExpression(index)}${suffix}]`;
 }
 
@@ -71,9 +71,9 @@ export function printExpression(expression: KernelExpression): string {
     case 'bitcast':
       return call(`${expression.kind} ${formatType(expression.type)}`, expression.operand);
     case 'load':
-      return reference('@', expression.buffer) + printAccess(expression.index, expression.type.width, expression.aligned);
+      return reference('@', expression.buffer) + printAccess(expression.index, expression.type.width, expression.aligned, expression.early === true);
     case 'load-shared':
-      return `${reference('$', expression.array)}[${printExpression(expression.index)}]`;
+      return reference('$', expression.array) + printAccess(expression.index, expression.type.width / expression.array.type.width, false);
     case 'element':
       return `${reference('#', expression.array)}[${printExpression(expression.index)}]`;
     case 'shuffle-xor':

@@ -131,7 +131,10 @@ export function deriveType(expression: KernelExpression): KernelType | string {
       return convertType(expression);
     case 'load':
       return indexed(expression.index, withWidth(loadedType(expression.buffer.storage), expression.type.width));
-    case 'load-shared':
+    case 'load-shared': {
+      const { array, type } = expression;
+      return indexed(expression.index, array.type.width === 1 ? withWidth(array.type, type.width) : array.type);
+    }
     case 'element':
       return indexed(expression.index, expression.array.type);
     case 'shuffle-xor':

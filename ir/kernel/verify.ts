@@ -7,7 +7,7 @@
 import { InternalError } from '../../support/invariant.ts';
 import { loadedType } from './builder.ts';
 import {
-  bool, sameType, type Kernel, type KernelExpression, type KernelStatement, type Variable, type VariableId,
+  bool, sameType, withWidth, type Kernel, type KernelExpression, type KernelStatement, type Variable, type VariableId,
 } from './nodes.ts';
 import { printExpression, printKernel, printStatementHead } from './print.ts';
 import { deriveType, formatType } from './types.ts';
@@ -79,7 +79,7 @@ function nodeProblem(expression: KernelExpression, expected: Expected): string |
       return checkLoad(expression, expected);
     case 'load-shared':
       if (!checker.kernel.shared.includes(expression.array)) return `shared array ${expression.array.name} is not the kernel's`;
-      return checkConstantIndex(expression.index, expression.array.length, 1);
+      return checkConstantIndex(expression.index, expression.array.length, expression.type.width / expression.array.type.width);
     case 'element':
       if (!scope.arrays.has(expression.array.id)) return `array ${expression.array.name} is not in scope`;
       return checkConstantIndex(expression.index, expression.array.length, 1);
@@ -152,9 +152,10 @@ function checkElementStore(
   const { array, index, value } = statement;
   const isKnown = statement.kind === 'set-element' ? scope.arrays.has(array.id) : kernel.shared.includes(statement.array);
   if (!isKnown) report(`array ${array.name} is not in scope`, statement);
-  if (!sameType(array.type, value.type)) report(`${formatType(value.type)} into array of ${formatType(array.type)}`, statement);
+  const neighbours = statement.kind === 'store-shared' && array.type.width === 1 ? value.type.width : 1;
+  if (!sameType(withWidth(array.type, neighbours === 1 ? array.type.width : neighbours), value.type)) report(`${formatType(value.type)} into array of ${formatType(array.type)}`, statement);
   if (index.type.element !== 'i32' || index.type.width !== 1) report(`index of type ${formatType(index.type)}`, statement);
-  const problem = checkConstantIndex(index, array.length, 1);
+  const problem = checkConstantIndex(index, array.length, neighbours);
   if (problem !== null) report(problem, statement);
 }
 

@@ -1,6 +1,7 @@
 /**
  * Reorders chains of products so that factors with fewer axes meet first: dt·(B·u) becomes
- * (dt·u)·B, one product per channel instead of one per state; a constant joins what is fixed in time.
+ * (dt·u)·B, one product per channel instead of one per state; a constant joins what is fixed in time,
+ * also out of a product that several products share.
  * Exact up to rounding (it changes the order of multiplications only).
  */
 import { invariant, required } from '../../support/invariant.ts';
@@ -41,9 +42,13 @@ function regroup(
     const op = definitions.get(id)?.op;
     return op?.kind === 'binary' && op.function === 'multiply' ? op : null;
   };
+  const isConstant = (id: ValueId): boolean => definitions.get(id)?.op.kind === 'constant';
+  const onlyMultiplied = multipliedOnly(instructions, roots);
+  /** shared products by what stands for them: their factors without constants, and those constants */
+  const stripped = new Map<ValueId, readonly ValueId[]>();
   const factorsOf = (id: ValueId, isRoot: boolean): readonly ValueId[] => {
     const op = productOf(id);
-    if (op === null || (!isRoot && uses.get(id) !== 1)) return [id];
+    if (op === null || (!isRoot && uses.get(id) !== 1)) return stripped.get(id) ?? [id];
     return [...factorsOf(op.left, false), ...factorsOf(op.right, false)];
   };
   const inner = new Set<ValueId>();
@@ -69,14 +74,35 @@ function regroup(
       made.push(each);
       continue;
     }
-    const merge = cheapestPairs(factors, axesOf, axes);
-    const value = merge.reduce<readonly ValueId[]>((rest, { left, right }, at) => {
-      const [a, b] = [required(rest[left], 'factor'), required(rest[right], 'factor')];
-      return [...rest.filter((_, place) => place !== left && place !== right), multiply(a, b, at === merge.length - 1 ? result : null)];
-    }, factors);
-    invariant(value.length === 1 && value[0] === result.id, `product ${result.name}`);
+    const chain = (wanted: readonly ValueId[], last: TensorValue | null): ValueId => {
+      const merge = cheapestPairs(wanted, axesOf, axes);
+      const value = merge.reduce<readonly ValueId[]>((rest, { left, right }, at) => {
+        const [a, b] = [required(rest[left], 'factor'), required(rest[right], 'factor')];
+        return [...rest.filter((_, place) => place !== left && place !== right), multiply(a, b, at === merge.length - 1 ? last : null)];
+      }, wanted);
+      invariant(value.length === 1, `product ${result.name}`);
+      return required(value[0], 'product');
+    };
+    const constants = factors.filter(isConstant);
+    const others = factors.filter((id) => !isConstant(id));
+    if (constants.length > 0 && others.length >= 2 && (uses.get(result.id) ?? 0) > 1 && onlyMultiplied.has(result.id)) {
+      stripped.set(result.id, [chain(others, null), ...constants]);
+      continue;
+    }
+    chain(factors, result);
   }
   return made;
+}
+
+/** Values that nothing but products read, and no root. */
+function multipliedOnly(instructions: readonly TensorInstruction[], roots: readonly ValueId[]): ReadonlySet<ValueId> {
+  const products = new Set<ValueId>();
+  const elsewhere = new Set<ValueId>(roots);
+  for (const { op, results } of instructions) {
+    const isProduct = op.kind === 'binary' && op.function === 'multiply' && results[0]?.type.dtype === 'real';
+    for (const operand of operandsOf(op)) (isProduct ? products : elsewhere).add(operand);
+  }
+  return new Set([...products].filter((id) => !elsewhere.has(id)));
 }
 
 type Merge = { readonly left: number; readonly right: number };

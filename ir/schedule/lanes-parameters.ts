@@ -11,19 +11,36 @@ import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurre
 
 /** Groups of channels, one per workgroup. */
 export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): number {
-  return Math.ceil(plan.channelCount / (parameters.workgroupSize / parameters.lanes));
+  return Math.ceil(plan.channelCount / ((parameters.workgroupSize / parameters.lanes) * parameters.channels));
 }
 
-/** Parameters that suit a scan and fit the machine's shared memory, or null where the schedule does not apply. */
+/** Tokens per tile where no states are replayed (measured on Hopper at 16 states). */
+const forwardTile = 16;
+
+/**
+ * Parameters that suit a scan and fit the machine's shared memory, or null where the schedule does not
+ * apply. Four states per thread; two channels per thread where states are replayed, whose sums over
+ * channels and loads of shared values then cost half (measured on Hopper: forward alone gains nothing,
+ * backward a fifth).
+ */
 export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval: number): LanesParameters | null {
   if (plan.inner.length === 0 || plan.channels.length === 0) return null;
-  // two states per thread hide latency best (measured on Hopper at N = 16); more where lanes run out
-  const lanes = [2, 1, 4, 8, 16].map((states) => plan.innerCount / states).find((each) => [1, 2, 4, 8, 16].includes(each) && interval % each === 0);
-  if (lanes === undefined) return null;
-  const channelSums = machine.shuffleWidth >= 32 ? 'shuffle' : 'shared';
-  const sizes = channelSums === 'shuffle' ? [128, 64, 32] : [64, 32, 16];
-  const candidates = sizes.map((workgroupSize): LanesParameters => ({ kind: 'lanes', workgroupSize, lanes, tile: interval, channelSums }));
-  return candidates.find((each) => each.workgroupSize >= lanes && lanesSharedBytes(plan, each) <= machine.sharedBytes) ?? null;
+  const tiles = plan.history !== null || forwardTile % interval !== 0 ? [interval] : [forwardTile, interval];
+  const isWide = machine.shuffleWidth >= 32;
+  const pairs = plan.history !== null && isWide && plan.recurrence.current.length === 1 && (plan.channels.at(-1)?.size ?? 1) % 2 === 0;
+  const sizes = isWide ? [128, 64, 32] : [64, 32, 16];
+  for (const states of [4, 2, 1, 8, 16]) {
+    const lanes = plan.innerCount / states;
+    if (![1, 2, 4, 8, 16].includes(lanes)) continue;
+    for (const workgroupSize of sizes) {
+      for (const tile of tiles) {
+        const channels = pairs && states <= 4 ? 2 : 1;
+        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: true };
+        if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
+      }
+    }
+  }
+  return null;
 }
 
 /** Bytes of workgroup memory that the schedule takes for a scan. */
@@ -31,7 +48,7 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const { tile, workgroupSize, lanes, channelSums } = parameters;
   const recurrences = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])];
   const { exports, staged, sums } = sharedValuesOf(plan, recurrences, plan.op.yields.map((each) => each.value));
-  const channels = workgroupSize / lanes;
+  const channels = (workgroupSize / lanes) * parameters.channels;
   const steps = plan.innerCount / lanes;
   const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
   const isChannelSum = (sumOver: readonly string[]): boolean => plan.channels.every((channel) => sumOver.includes(channel.name));
@@ -40,7 +57,7 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
   const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
-  const floats = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * workgroupSize
+  const floats = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels
     + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
   return 4 * floats;
 }

@@ -50,7 +50,7 @@ export function finishRowTotals({ builder, parameters, channelsPerGroup }: RowCo
   const scratch = builder.shared('row_sums', f32, parameters.workgroupSize);
   builder.storeShared(scratch, builtin('invocation'), variable(total));
   builder.barrier();
-  const count = each.sumsChannels ? parameters.workgroupSize : parameters.lanes;
+  const count = each.sumsChannels ? parameters.workgroupSize : parameters.workgroupSize / channelsPerGroup;
   const stride = each.sumsChannels ? 1 : channelsPerGroup;
   const isFirst = less(builtin('invocation'), integer(each.sumsChannels ? 1 : channelsPerGroup));
   const isOwner = each.sumsChannels || isValid === null ? isFirst : binary('and', isFirst, isValid);

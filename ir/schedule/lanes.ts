@@ -15,33 +15,51 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, shuffleXor, subtract, variable,
+  add, binary, builtin, compose, divide, element, extract, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, shuffleXor, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
+import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import {
+  both, channelOf, firstRow, guard, makeFrame, orZero, overRows, overStaged, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
+} from './lanes-frame.ts';
 import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
+import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
 import { finishRowTotals, storeRowSums, type RowContext } from './lanes-rows.ts';
+import { loadStates, storeStates } from './lanes-states.ts';
 import { LanesSums } from './lanes-sums.ts';
+import { LanesTokens, vectorFor } from './lanes-tokens.ts';
 import type { LanesParameters } from './parameters.ts';
 import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
-import { operandsOf } from '../tensor/walk.ts';
 
 /** The kernel of one scan. */
 export function emitLanesScan(request: ScanRequest, parameters: LanesParameters): Kernel {
   return new LanesEmission(request, parameters).run();
 }
 
-type Tile = { readonly base: KernelExpression; readonly count: KernelExpression };
+/** What the last phase of a tile needs. */
+type LastPhase = {
+  readonly scalars: readonly YieldTarget[];
+  readonly sums: readonly ValueId[];
+  readonly totals: ReadonlyMap<YieldTarget, Variable>;
+  readonly shared: Placement;
+  readonly prefetch: LanesPrefetch | null;
+};
+
+/** Forward states of a tile's tokens, by part and channel of the thread. */
+type History = readonly (readonly RegisterArray[])[];
 
 class LanesEmission {
   readonly #request: ScanRequest;
   readonly #parameters: LanesParameters;
   readonly #builder = new KernelBuilder();
+  readonly #frame: LanesFrame;
   readonly #thread: ScanThread;
+  readonly #tokens: LanesTokens;
   /** per-channel values under the cooperative mapping of phases A and C */
   readonly #cooperative: RegionValues;
   readonly #full: PassRoots;
@@ -53,6 +71,7 @@ class LanesEmission {
   readonly #exported = new Map<ValueId, SharedArray>();
   readonly #stagedArrays = new Map<ValueId, SharedArray>();
   readonly #sumArrays = new Map<ValueId, SharedArray>();
+  readonly #rowArrays = new Map<YieldTarget, SharedArray>();
   readonly #isImmediate: boolean;
 
   constructor(request: ScanRequest, parameters: LanesParameters) {
@@ -60,12 +79,12 @@ class LanesEmission {
     this.#parameters = parameters;
     const { plan } = request;
     const builder = this.#builder;
-    this.#channelsPerGroup = parameters.workgroupSize / parameters.lanes;
-    this.#steps = plan.innerCount / parameters.lanes;
-    invariant(Number.isInteger(this.#channelsPerGroup) && Number.isInteger(this.#steps), 'lanes must divide the workgroup and the inner axis');
+    this.#frame = makeFrame(builder, request, parameters);
+    this.#channelsPerGroup = this.#frame.channelsPerGroup;
+    this.#steps = this.#frame.steps;
     const lane = (): KernelExpression => remainder(builtin('invocation'), integer(parameters.lanes));
     this.#thread = new ScanThread(builder, plan, {
-      lanes: 1, innerWidth: 1, innerSteps: this.#steps, unroll: true,
+      lanes: parameters.channels, innerWidth: 1, innerSteps: this.#steps, unroll: true,
       site: (step) => ({ step, coordinates: splitIndex(builder, add(multiply(lane(), integer(this.#steps)), step), plan.inner) }),
     }, request.memory);
     this.#cooperative = new RegionValues({ builder, plan, memory: request.memory, lanes: 1, innerWidth: 1, innerSteps: 1 });
@@ -74,6 +93,7 @@ class LanesEmission {
     this.#replay = plan.history !== null && this.#readsHistory() ? { recurrence: plan.history, values: [] } : null;
     this.#isImmediate = plan.loopCount > 1 || plan.recurrenceLevel > 0;
     const { exports, staged } = sharedValuesOf(plan, this.#passes().map((each) => each.recurrence), yields);
+    this.#tokens = new LanesTokens({ frame: this.#frame, thread: this.#thread, exported: this.#exported, staged: this.#stagedArrays });
     this.#exports = exports;
     this.#staged = staged;
   }
@@ -91,26 +111,26 @@ class LanesEmission {
 
   run(): Kernel {
     const { plan, split, name, notes } = this.#request;
-    const { workgroupSize, lanes, tile } = this.#parameters;
+    const { workgroupSize, lanes, channels, tile } = this.#parameters;
     const builder = this.#builder;
     const group = builtin('workgroup-x');
     const piece = split === null ? null : builtin('workgroup-z');
     const outer: (readonly [string, KernelExpression])[] = [['batch', builtin('workgroup-y')], ['group', group], ...(piece === null ? [] : [['split', piece] as const])];
     const first = builder.let('first_channel', multiply(group, integer(this.#channelsPerGroup)));
-    const own = this.#placeChannel('channel', first, divide(builtin('invocation'), integer(lanes)), outer);
+    const own = placeChannel(this.#frame, 'channel', { first, offset: multiply(divide(builtin('invocation'), integer(lanes)), integer(channels)), width: channels }, outer);
     this.#thread.values.place(own.coordinates);
-    const shared = this.#placeChannel('cooperative', first, remainder(builtin('invocation'), integer(this.#channelsPerGroup)), outer);
+    const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(this.#channelsPerGroup)), width: 1 }, outer);
     this.#cooperative.place(shared.coordinates);
     for (const id of this.#exports) this.#exported.set(id, builder.shared(this.#nameOf(id), f32, tile * this.#channelsPerGroup));
     for (const id of this.#staged) this.#stagedArrays.set(id, builder.shared(this.#nameOf(id), f32, tile * plan.innerCount));
     this.#thread.prepareFixed(this.#passes());
     this.#prepareCooperative();
-    const state = this.#thread.makeState(plan.recurrence, (part, _lane, site) => this.#initialState(part, site));
+    const state = this.#thread.makeState(plan.recurrence, (part, lane, site) => this.#initialState(part, lane, site));
     const range = visitRange(builder, this.#request, piece);
-    if (this.#request.summary !== null) this.#summary(state, range, own);
+    if (this.#request.summary !== null) this.#summary(state, range, own, shared);
     else this.#fullPass(state, range, own, shared);
     return builder.finish({
-      name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${this.#steps} states each, tiles of ${tile} tokens`],
+      name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${channels} channels and ${this.#steps} states each, tiles of ${tile} tokens`],
       workgroupSize, grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
   }
@@ -129,52 +149,37 @@ class LanesEmission {
     return required(this.#request.plan.names.get(id), 'name');
   }
 
-  /** Coordinates of a channel; beyond the last one loads are clamped and `isValid` guards stores. */
-  #placeChannel(name: string, first: KernelExpression, offset: KernelExpression, outer: readonly (readonly [string, KernelExpression])[]): Placement {
-    const { plan } = this.#request;
-    const builder = this.#builder;
-    const local = builder.let(`${name}_local`, offset);
-    const index = builder.let(name, add(first, local));
-    const isWhole = plan.channelCount % this.#channelsPerGroup === 0;
-    const safe = isWhole ? index : builder.let(`${name}_safe`, minimum(index, integer(plan.channelCount - 1)));
-    const isValid = isWhole ? null : builder.let(`${name}_valid`, less(index, integer(plan.channelCount)));
-    return { local, isValid, coordinates: withCoordinates(new Map(outer), splitIndex(builder, safe, plan.channels)) };
+  #at(placement: Placement, lane: number, site: InnerSite, more: readonly (readonly [string, KernelExpression])[] = []): Coordinates {
+    return withCoordinates(channelOf(this.#frame, placement.coordinates, lane), [...site.coordinates, ...more]);
   }
 
-  #at(placement: Placement, site: InnerSite, more: readonly (readonly [string, KernelExpression])[] = []): Coordinates {
-    return withCoordinates(placement.coordinates, [...site.coordinates, ...more]);
-  }
-
-  #initialState(part: number, site: InnerSite): KernelExpression {
+  #initialState(part: number, lane: number, site: InnerSite): KernelExpression {
     const { plan, carry, summary, memory } = this.#request;
     const initial = plan.op.initial?.[part];
     const reference = carry === null ? (initial === undefined ? null : memory(initial)) : required(carry[part], 'carry');
     if (summary !== null || reference === null) return literal(0);
-    return loadValue(this.#builder, reference, this.#thread.values.coordinatesAt(site));
-  }
-
-  #guard(condition: KernelExpression | null, body: () => void): void {
-    if (condition === null) body();
-    else this.#builder.if(condition, body);
+    return loadValue(this.#builder, reference, channelOf(this.#frame, this.#thread.values.coordinatesAt(site), lane));
   }
 
   #storeState(state: StateStore, targets: readonly MemoryReference[], own: Placement, more: readonly (readonly [string, KernelExpression])[] = []): void {
-    this.#guard(own.isValid, () => this.#thread.eachStep((site) => {
-      targets.forEach((target, part) => storeValue(this.#builder, target, this.#at(own, site, more), state.read(part, 0, site.step), null));
-    }));
+    guard(this.#builder, own.isValid, () => {
+      storeStates({ frame: this.#frame, thread: this.#thread, targets, at: (lane, site) => this.#at(own, lane, site, more) }, (part, lane, step) => state.read(part, lane, step));
+    });
   }
 
-  #summary(state: StateStore, range: Range, own: Placement): void {
+  #summary(state: StateStore, range: Range, own: Placement, shared: Placement): void {
     const { plan } = this.#request;
     const targets = required(this.#request.summary, 'summary');
     const shape = { ...plan.recurrence, current: targets.decay.map((_, part) => ({ ...required(plan.recurrence.current[part], 'state'), name: 'decay_total' })) };
     const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
     this.#declareSums();
-    this.#overTiles(range, (tile) => {
-      this.#phaseA(tile);
+    const prefetch = this.#makePrefetch(shared, []);
+    this.#overTiles(range, prefetch, (tile, following) => {
+      this.#phaseA(tile, prefetch);
+      if (tile.isWhole) prefetch?.load(following);
       this.#builder.barrier();
       this.#phaseB(tile, own, (prepare, _time, index) => {
-        this.#thread.finishSum = (id, parts) => this.#finishSum(id, required(parts[0], 'sum'), index);
+        this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, index);
         prepare();
         this.#thread.multiplyDecay(plan.recurrence, decay);
         this.#thread.runToken(this.#full, state, []);
@@ -187,9 +192,9 @@ class LanesEmission {
 
   /** Shared arrays for what each thread adds to the sums over inner axes. */
   #declareSums(): readonly ValueId[] {
-    const { tile, workgroupSize } = this.#parameters;
+    const { tile } = this.#parameters;
     const sums = this.#thread.liveFor(this.#full).filter((each) => each.op.kind === 'reduce').map((each) => required(each.results[0], 'sum').id);
-    for (const id of sums) this.#sumArrays.set(id, this.#builder.shared(`${this.#nameOf(id)}_partial`, f32, tile * workgroupSize));
+    for (const id of sums) this.#sumArrays.set(id, this.#builder.shared(`${this.#nameOf(id)}_partial`, f32, tile * partialPlane(this.#frame).perToken));
     return sums;
   }
 
@@ -200,101 +205,119 @@ class LanesEmission {
     const scalars = yields.filter((each) => !hasInnerAxis(plan, each.yielded.value));
     const sums = this.#declareSums();
     const channelSums = new LanesSums(builder, plan, this.#parameters, inner.filter((each) => each.sumsChannels && !each.sumsTime));
-    const accumulators = new Map(inner.filter((each) => each.sumsTime).map((each) => [each, this.#accumulator(each)]));
+    const accumulators = new Map(inner.filter((each) => each.sumsTime).map((each) => [each, this.#accumulators(each)]));
     const totals = new Map(scalars.filter((each) => each.sumsTime).map((each) => [each, builder.var(`${this.#nameOf(each.yielded.value)}_sum`, literal(0))]));
-    this.#overTiles(range, (tile) => {
-      if (checkpoints !== null) this.#storeCheckpoint(state, own, tile, checkpoints);
-      this.#phaseA(tile);
+    const prefetch = this.#makePrefetch(shared, scalars.map((each) => each.yielded.value));
+    const isWithin = checkpoints !== null && checkpoints.interval < this.#parameters.tile;
+    this.#overTiles(range, prefetch, (tile, following) => {
+      if (checkpoints !== null && !isWithin) this.#storeCheckpoint(state, own, tile, checkpoints);
+      this.#phaseA(tile, prefetch);
+      if (tile.isWhole) prefetch?.load(following);
       builder.barrier();
       this.#phaseB(tile, own, (prepare, time, index) => {
-        this.#thread.finishSum = (id, parts) => this.#finishSum(id, required(parts[0], 'sum'), index);
+        this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, index);
+        if (isWithin) this.#storeCheckpoint(state, own, tile, checkpoints, index);
         prepare();
         const sinks = inner.map((each): InnerSink => ({
           value: each.yielded.value,
-          consume: (site, values) => this.#consumeInner(each, site, required(values[0], 'value'), time, own, accumulators, channelSums),
+          consume: (site, values) => this.#consumeInner(each, site, values, time, own, accumulators, channelSums),
         }));
         this.#thread.runToken(this.#full, state, sinks);
         channelSums.finishToken(index);
       });
       builder.barrier();
-      this.#phaseC(tile, scalars, sums, totals, shared);
+      this.#phaseC(tile, { scalars, sums, totals, shared, prefetch });
       channelSums.storeTile(tile, shared.coordinates);
-      builder.barrier();
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
     for (const [each, total] of totals) finishRowTotals(this.#rowContext(), { each, total, ...shared });
     if (finals !== null) this.#storeState(state, finals, own);
   }
 
-  /** Tiles in visiting order; a tile starts at a multiple of its size from the range's start. */
-  #overTiles(range: Range, body: (tile: Tile) => void): void {
-    const builder = this.#builder;
+  /** Loads one tile ahead, where registers can be indexed by constants and there is something to load. */
+  #makePrefetch(shared: Placement, results: readonly ValueId[]): LanesPrefetch | null {
+    if (!this.#parameters.prefetch || !rowsAreUnrolled(this.#frame)) return null;
     const { plan } = this.#request;
-    const size = integer(this.#parameters.tile);
-    const count = builder.let('tiles', divide(add(subtract(range.end, range.start), integer(this.#parameters.tile - 1)), size));
-    builder.for('k', { start: integer(0), end: count }, (step) => {
-      const index = plan.direction === 'ascending' ? step : builder.let('tile', subtract(subtract(count, integer(1)), step));
-      const base = builder.let('tile_start', add(range.start, multiply(index, size)));
-      body({ base, count: builder.let('tile_length', minimum(size, subtract(range.end, base))) });
+    return new LanesPrefetch({
+      frame: this.#frame, cooperative: shared, staged: this.#staged,
+      early: streamsBehind(plan, this.#exports, new Set()), late: streamsBehind(plan, results, new Set(this.#exports)),
     });
   }
 
-  #storeCheckpoint(state: StateStore, own: Placement, tile: Tile, checkpoints: NonNullable<ScanRequest['checkpoints']>): void {
-    const { interval, targets } = checkpoints;
+  /** Tiles in visiting order. Phases touch shared memory so that two barriers per tile keep them apart. */
+  #overTiles(range: Range, prefetch: LanesPrefetch | null, body: (tile: Tile, following: KernelExpression) => void): void {
+    overTiles(this.#frame, range, body, prefetch === null ? null : (base) => prefetch.load(base));
+  }
+
+  /** Stores the states if a checkpoint lies here: at the start of a tile, or at a token of it where tiles are longer than the interval. */
+  #storeCheckpoint(
+    state: StateStore, own: Placement, tile: Tile, { interval, targets }: NonNullable<ScanRequest['checkpoints']>, index: KernelExpression = integer(0),
+  ): void {
     const builder = this.#builder;
     const store = (): void => {
-      const place = builder.let('checkpoint', divide(tile.base, integer(interval)));
+      const place = builder.let('checkpoint', divide(add(tile.base, index), integer(interval)));
       this.#storeState(state, targets, own, [[checkpointAxis(interval), place]]);
     };
     if (interval === this.#parameters.tile) store();
-    else builder.if(binary('equal', remainder(tile.base, integer(interval)), integer(0)), store);
+    else builder.if(binary('equal', remainder(interval < this.#parameters.tile ? index : tile.base, integer(interval)), integer(0)), store);
   }
 
-  /** Rows of the tile that this thread takes in the cooperative phases. */
-  #overRows(tile: Tile, body: (row: { index: KernelExpression; safe: KernelExpression; isInside: KernelExpression; time: KernelExpression }) => void): void {
-    const { lanes, tile: tokens } = this.#parameters;
-    const builder = this.#builder;
-    const row = divide(builtin('invocation'), integer(this.#channelsPerGroup));
-    builder.for('pass', { start: integer(0), end: integer(tokens / lanes), unroll: tokens / lanes <= 4 }, (pass) => {
-      const index = builder.let('i', add(multiply(pass, integer(lanes)), row));
-      const isInside = builder.let('inside', less(index, tile.count));
-      const safe = builder.let('row', minimum(index, subtract(tile.count, integer(1))));
-      body({ index, safe, isInside, time: timeOfVisit(builder, this.#request.plan, builder.let('visit', add(tile.base, safe))) });
-    });
-  }
-
-  #phaseA(tile: Tile): void {
+  /** Per-channel values of the tile into shared memory, and what all channels share. */
+  #phaseA(tile: Tile, prefetch: LanesPrefetch | null): void {
     const { plan, memory } = this.#request;
     const builder = this.#builder;
-    const channel = remainder(builtin('invocation'), integer(this.#channelsPerGroup));
-    if (this.#exports.length > 0) {
+    const ahead = tile.isWhole ? prefetch : null;
+    if (this.#exports.length > 0 || ahead !== null) {
       builder.comment('per-channel values of this tile, once');
-      this.#overRows(tile, ({ index, time }) => {
-        this.#cooperative.beginToken(time);
-        for (const id of this.#exports) {
-          const array = required(this.#exported.get(id), 'export');
-          builder.storeShared(array, add(multiply(index, integer(this.#channelsPerGroup)), channel), this.#cooperative.scalar(id));
-        }
+      const rows = this.#rowsOfExports();
+      overRows(this.#frame, tile, ({ pass, index, time }) => {
+        const values = this.#cooperative;
+        values.beginToken(time);
+        values.overrideScalars((id) => ahead?.early(id, pass) ?? null);
+        const computed = this.#exports.map((id) => values.scalar(id));
+        this.#exports.forEach((id, at) => {
+          const value = required(computed[at], 'export');
+          const row = rows.get(id);
+          if (row !== undefined) builder.setElement(row, pass, value);
+          else builder.storeShared(required(this.#exported.get(id), 'export'), this.#tokens.exportPlace(index, this.#cooperativeLocal()), value);
+        });
+        ahead?.hold(pass);
+        values.overrideScalars(() => null);
       });
+      this.#storeExports(rows);
     }
     if (this.#staged.length === 0) return;
-    const size = this.#parameters.tile * plan.innerCount;
-    const passes = Math.ceil(size / this.#parameters.workgroupSize);
     builder.comment('values that all channels share');
-    builder.for('pass', { start: integer(0), end: integer(passes), unroll: passes <= 4 }, (pass) => {
-      const place = builder.let('place', add(multiply(pass, integer(this.#parameters.workgroupSize)), builtin('invocation')));
-      const stage = (): void => {
-        const inner = builder.let('inner', remainder(place, integer(plan.innerCount)));
-        const visit = builder.let('visit', add(tile.base, minimum(divide(place, integer(plan.innerCount)), subtract(tile.count, integer(1)))));
-        const coordinates = withCoordinates(new Map(splitIndex(builder, inner, plan.inner)), [['batch', builtin('workgroup-y')], ['time', timeOfVisit(builder, plan, visit)]]);
-        for (const id of this.#staged) {
-          const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-          builder.storeShared(required(this.#stagedArrays.get(id), 'staged'), place, loadValue(builder, memory(operand), coordinates));
-        }
-      };
-      if (size % this.#parameters.workgroupSize === 0) stage();
-      else builder.if(less(place, integer(size)), stage);
+    overStaged(this.#frame, tile, ({ pass, place, coordinates }) => {
+      for (const id of this.#staged) {
+        const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
+        const value = ahead === null ? loadValue(builder, memory(operand), coordinates) : ahead.staged(id, pass);
+        builder.storeShared(required(this.#stagedArrays.get(id), 'staged'), place, value);
+      }
     });
+  }
+
+  /** Registers for this thread's exported values, where they go to shared memory by vector stores. */
+  #rowsOfExports(): ReadonlyMap<ValueId, RegisterArray> {
+    const { rows } = this.#frame;
+    if (!rowsAreUnrolled(this.#frame) || vectorFor(rows) === 1) return new Map();
+    return new Map(this.#exports.map((id) => [id, this.#builder.array(`${this.#nameOf(id)}_rows`, f32, rows)]));
+  }
+
+  #storeExports(rows: ReadonlyMap<ValueId, RegisterArray>): void {
+    const builder = this.#builder;
+    const width = vectorFor(this.#frame.rows);
+    for (let first = 0; first < this.#frame.rows; first += width) {
+      for (const [id, array] of rows) {
+        const place = this.#tokens.exportPlace(add(firstRow(this.#frame), integer(first)), this.#cooperativeLocal());
+        const value = compose(Array.from({ length: width }, (_, at) => element(array, integer(first + at))));
+        builder.storeShared(required(this.#exported.get(id), 'export'), place, value);
+      }
+    }
+  }
+
+  #cooperativeLocal(): KernelExpression {
+    return remainder(builtin('invocation'), integer(this.#channelsPerGroup));
   }
 
   /** The tile's tokens in visiting order; with a history, after replaying the forward states. */
@@ -303,180 +326,180 @@ class LanesEmission {
     const builder = this.#builder;
     const history = this.#replay === null ? null : this.#replayTile(tile, own);
     builder.comment(plan.direction === 'ascending' ? 'the recurrence' : 'the recurrence, backwards');
-    const tokens = this.#parameters.tile;
-    builder.for('step', { start: integer(0), end: integer(tokens), unroll: this.#parameters.channelSums === 'shuffle' }, (step) => {
-      const index = plan.direction === 'ascending' ? step : builder.let('index', subtract(integer(tokens - 1), step));
-      builder.if(less(index, tile.count), () => {
-        const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));
-        token(() => {
-          this.#beginShared(time, index);
-          if (history !== null) this.#readHistory(history, index);
-        }, time, index);
-        this.#thread.values.readStates(() => null);
-      });
+    this.#tokens.over(tile, { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: history !== null }, ({ index, begin }) => {
+      const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));
+      token(() => {
+        begin(time);
+        if (history !== null) this.#readHistory(history, index);
+      }, time, index);
+      this.#thread.values.readStates(() => null);
     });
   }
 
-  /** Starts a token in phase B: scalars and staged values come from shared memory. */
-  #beginShared(time: KernelExpression, index: KernelExpression): void {
-    const { values } = this.#thread;
-    const builder = this.#builder;
-    const { lanes } = this.#parameters;
-    const { plan } = this.#request;
-    values.beginToken(time);
-    values.overrideScalars((id) => {
-      const array = this.#exported.get(id);
-      return array === undefined ? null : loadShared(array, add(multiply(index, integer(this.#channelsPerGroup)), divide(builtin('invocation'), integer(lanes))));
-    });
-    values.overrideInner((id) => {
-      const array = this.#stagedArrays.get(id);
-      if (array === undefined) return null;
-      const lane = remainder(builtin('invocation'), integer(lanes));
-      const place = add(multiply(lane, integer(this.#steps)), values.step());
-      return loadShared(array, add(multiply(index, integer(plan.innerCount)), builder.let('place', place)));
-    });
-  }
-
-  #replayTile(tile: Tile, own: Placement): readonly RegisterArray[] {
+  #replayTile(tile: Tile, own: Placement): History {
     const { plan, memory } = this.#request;
     const builder = this.#builder;
     const replay = required(this.#replay, 'replay');
     const history = required(plan.op.history, 'history');
     invariant(history.interval === this.#parameters.tile, 'tiles of a replaying scan are its checkpoint intervals');
-    const arrays = replay.recurrence.current.map((value) => builder.array(`${value.name}_history`, f32, (history.interval + 1) * this.#steps));
+    const arrays = replay.recurrence.current.map((value) => this.#thread.laneNumbers().map(() =>
+      builder.array(`${value.name}_history`, f32, (history.interval + 1) * this.#steps)));
+    const arrayOf = (part: number, lane: number): RegisterArray => required(arrays[part]?.[lane], 'history');
     const place = (index: KernelExpression, step: KernelExpression): KernelExpression => add(multiply(index, integer(this.#steps)), step);
     builder.comment('replay the forward states of the tile from its checkpoint');
     const checkpoint = builder.let('checkpoint', divide(tile.base, integer(history.interval)));
-    this.#thread.eachStep((site) => {
-      history.checkpoints.forEach((id, part) => {
-        const value = loadValue(builder, memory(id), this.#at(own, site, [[checkpointAxis(history.interval), checkpoint]]));
-        builder.setElement(required(arrays[part], 'history'), place(integer(0), site.step), value);
-      });
-    });
-    builder.for('step', { start: integer(0), end: integer(history.interval), unroll: this.#parameters.channelSums === 'shuffle' }, (index) => {
-      builder.if(less(index, tile.count), () => {
-        this.#beginShared(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))), index);
-        this.#thread.runToken(replay, {
-          read: (part, _lane, step) => element(required(arrays[part], 'history'), place(index, step)),
-          write: (part, _lane, step, value) => builder.setElement(required(arrays[part], 'history'), place(add(index, integer(1)), step), value),
-        }, []);
-      });
+    const saved = { frame: this.#frame, thread: this.#thread, targets: history.checkpoints.map((id) => memory(id)), at: (lane: number, site: InnerSite) => this.#at(own, lane, site, [[checkpointAxis(history.interval), checkpoint]]) };
+    loadStates(saved, (part, lane, step, value) => builder.setElement(arrayOf(part, lane), place(integer(0), step), value));
+    this.#tokens.over(tile, { roots: replay, isAscending: true, isGuarded: true }, ({ index, begin }) => {
+      begin(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))));
+      this.#thread.runToken(replay, {
+        read: (part, lane, step) => element(arrayOf(part, lane), place(index, step)),
+        write: (part, lane, step, value) => builder.setElement(arrayOf(part, lane), place(add(index, integer(1)), step), value),
+      }, []);
     });
     return arrays;
   }
 
-  #readHistory(arrays: readonly RegisterArray[], index: KernelExpression): void {
+  #readHistory(arrays: History, index: KernelExpression): void {
     const history = required(this.#request.plan.history, 'history');
     const { values } = this.#thread;
-    const at = (part: number, place: KernelExpression): KernelExpression => element(required(arrays[part], 'history'), add(multiply(place, integer(this.#steps)), values.step()));
-    values.readStates((id) => {
+    const at = (part: number, lane: number, place: KernelExpression): KernelExpression =>
+      element(required(arrays[part]?.[lane], 'history'), add(multiply(place, integer(this.#steps)), values.step()));
+    values.readStates((id, lane) => {
       const before = history.previous.findIndex((value) => value.id === id);
-      if (before >= 0) return at(before, index);
+      if (before >= 0) return at(before, lane, index);
       const after = history.current.findIndex((value) => value.id === id);
-      return after >= 0 ? at(after, add(index, integer(1))) : null;
+      return after >= 0 ? at(after, lane, add(index, integer(1))) : null;
     });
   }
 
-  /** A sum over the inner axis: this thread's part goes to phase C; if the recurrence waits for it, all lanes add up now. */
-  #finishSum(id: ValueId, sum: Variable, index: KernelExpression): void {
+  /** Sums over the inner axis: this thread's parts go to phase C; if the recurrence waits for them, all lanes add up now. */
+  #finishSum(id: ValueId, sums: readonly Variable[], index: KernelExpression): void {
     const builder = this.#builder;
     const array = this.#sumArrays.get(id);
-    const place = add(multiply(index, integer(this.#parameters.workgroupSize)), builtin('invocation'));
-    if (array !== undefined) builder.storeShared(array, place, variable(sum));
+    const { plane, perToken } = partialPlane(this.#frame);
+    const places = sums.map((_, lane) => add(multiply(index, integer(perToken)), add(integer(lane * plane), builtin('invocation'))));
+    if (array !== undefined) sums.forEach((sum, lane) => builder.storeShared(array, required(places[lane], 'place'), variable(sum)));
     if (!this.#isImmediate) return;
-    let total: KernelExpression = builder.let('part', variable(sum));
-    if (this.#parameters.channelSums === 'shuffle') {
-      for (let mask = 1; mask < this.#parameters.lanes; mask *= 2) total = builder.let('part', add(total, shuffleXor(total, mask)));
-    } else {
-      const partial = required(array, 'partial sums');
-      builder.barrier();
-      const first = subtract(place, remainder(builtin('invocation'), integer(this.#parameters.lanes)));
-      total = Array.from({ length: this.#parameters.lanes }, (_, lane) => loadShared(partial, add(first, integer(lane)))).reduce((left, right) => add(left, right));
+    if (this.#parameters.channelSums === 'shared') builder.barrier();
+    const totals = sums.map((sum, lane) => this.#totalOfLanes(sum, required(array, 'partial sums'), required(places[lane], 'place')));
+    this.#thread.values.setScalar(id, builder.let(this.#nameOf(id), totals.length === 1 ? required(totals[0], 'total') : compose(totals)));
+  }
+
+  /** The sum of one channel over its threads, in all of them. */
+  #totalOfLanes(sum: Variable, partial: SharedArray, place: KernelExpression): KernelExpression {
+    const builder = this.#builder;
+    const { lanes, channelSums } = this.#parameters;
+    if (channelSums === 'shuffle') {
+      let total: KernelExpression = builder.let('part', variable(sum));
+      for (let mask = 1; mask < lanes; mask *= 2) total = builder.let('part', add(total, shuffleXor(total, mask)));
+      return total;
     }
-    this.#thread.values.setScalar(id, builder.let(this.#nameOf(id), total));
+    const first = subtract(place, remainder(builtin('invocation'), integer(lanes)));
+    return Array.from({ length: lanes }, (_, lane) => loadShared(partial, add(first, integer(lane)))).reduce((left, right) => add(left, right));
   }
 
   #consumeInner(
-    each: YieldTarget, site: InnerSite, value: KernelExpression, time: KernelExpression, own: Placement,
-    accumulators: ReadonlyMap<YieldTarget, RegisterArray>, channelSums: LanesSums,
+    each: YieldTarget, site: InnerSite, values: readonly KernelExpression[], time: KernelExpression, own: Placement,
+    accumulators: ReadonlyMap<YieldTarget, readonly RegisterArray[]>, channelSums: LanesSums,
   ): void {
     const builder = this.#builder;
-    const valid = own.isValid === null ? value : select(own.isValid, value, literal(0));
-    const accumulator = accumulators.get(each);
-    if (accumulator !== undefined) {
-      builder.setElement(accumulator, site.step, add(element(accumulator, site.step), valid));
-      return;
+    const valid = values.map((value) => orZero(own.isValid, value, literal(0)));
+    const parts = each.sumsChannels ? [builder.let('own', valid.reduce((left, right) => add(left, right)))] : valid;
+    const arrays = accumulators.get(each);
+    if (arrays !== undefined) {
+      arrays.forEach((array, at) => builder.setElement(array, site.step, add(element(array, site.step), required(parts[at], 'part'))));
+    } else if (each.sumsChannels) {
+      channelSums.add(each, site, required(parts[0], 'part'));
+    } else {
+      guard(builder, own.isValid, () => parts.forEach((part, lane) => storeValue(builder, each.target, this.#at(own, lane, site, [['time', time]]), part, null)));
     }
-    if (each.sumsChannels) {
-      channelSums.add(each, site, valid);
-      return;
-    }
-    this.#guard(own.isValid, () => storeValue(builder, each.target, this.#at(own, site, [['time', time]]), value, null));
   }
 
-  #accumulator(each: YieldTarget): RegisterArray {
-    const array = this.#builder.array(`${this.#nameOf(each.yielded.value)}_sum`, f32, this.#steps);
-    this.#thread.eachStep((site) => this.#builder.setElement(array, site.step, literal(0)));
-    return array;
+  /** Registers for a sum over time, one array per channel of the thread, or one where channels are summed too. */
+  #accumulators(each: YieldTarget): readonly RegisterArray[] {
+    const builder = this.#builder;
+    const count = each.sumsChannels ? 1 : this.#parameters.channels;
+    const arrays = Array.from({ length: count }, () => builder.array(`${this.#nameOf(each.yielded.value)}_sum`, f32, this.#steps));
+    this.#thread.eachStep((site) => arrays.forEach((array) => builder.setElement(array, site.step, literal(0))));
+    return arrays;
   }
 
-  #phaseC(tile: Tile, scalars: readonly YieldTarget[], sums: readonly ValueId[], totals: ReadonlyMap<YieldTarget, Variable>, shared: Placement): void {
+  #phaseC(tile: Tile, { scalars, sums, totals, shared, prefetch }: LastPhase): void {
     if (scalars.length === 0) return;
     const builder = this.#builder;
-    const { lanes, workgroupSize, tile: tokens } = this.#parameters;
+    const { tile: tokens } = this.#parameters;
     const values = this.#cooperative;
-    const acrossChannels = scalars.filter((each) => each.sumsChannels && !each.sumsTime).map((each) => ({ each, array: builder.shared(`${this.#nameOf(each.yielded.value)}_row`, f32, tokens * this.#channelsPerGroup) }));
+    const ahead = tile.isWhole ? prefetch : null;
+    const acrossChannels = scalars.filter((each) => each.sumsChannels && !each.sumsTime).map((each) => ({ each, array: this.#rowArray(each, tokens) }));
     builder.comment('finish the sums over states; per-channel results, once');
-    this.#overRows(tile, ({ index, safe, isInside, time }) => {
+    overRows(this.#frame, tile, ({ pass, index, row: safe, isInside, time }) => {
       values.beginToken(time);
       values.overrideScalars((id) => {
         const array = this.#exported.get(id);
-        return array === undefined ? null : loadShared(array, add(multiply(index, integer(this.#channelsPerGroup)), shared.local));
+        return array === undefined ? (ahead?.late(id, pass) ?? null) : loadShared(array, this.#tokens.exportPlace(index, shared.local));
       });
       for (const id of sums) {
-        const first = builder.let('first', add(multiply(safe, integer(workgroupSize)), multiply(shared.local, integer(lanes))));
-        const parts = Array.from({ length: lanes }, (_, lane) => loadShared(required(this.#sumArrays.get(id), 'sum'), add(first, integer(lane))));
-        values.setScalar(id, builder.let(this.#nameOf(id), parts.reduce((left, right) => add(left, right))));
+        values.setScalar(id, builder.let(this.#nameOf(id), this.#sumOfParts(required(this.#sumArrays.get(id), 'sum'), safe, shared.local)));
       }
-      const isValid = shared.isValid === null ? isInside : binary('and', isInside, shared.isValid);
+      const isValid = both(isInside, shared.isValid);
       for (const each of scalars) {
         const value = values.scalar(each.yielded.value);
         const total = totals.get(each);
         const row = acrossChannels.find((other) => other.each === each);
-        if (total !== undefined) builder.assign(total, add(variable(total), select(isValid, value, literal(0))));
-        else if (row !== undefined) builder.storeShared(row.array, add(multiply(index, integer(this.#channelsPerGroup)), shared.local), select(isValid, value, literal(0)));
-        else builder.if(isValid, () => storeValue(builder, each.target, withCoordinates(shared.coordinates, [['time', time]]), value, null));
+        if (total !== undefined) builder.assign(total, add(variable(total), orZero(isValid, value, literal(0))));
+        else if (row !== undefined) builder.storeShared(row.array, add(multiply(index, integer(this.#channelsPerGroup)), shared.local), orZero(isValid, value, literal(0)));
+        else guard(builder, isValid, () => storeValue(builder, each.target, withCoordinates(shared.coordinates, [['time', time]]), value, null));
       }
       values.overrideScalars(() => null);
     });
     for (const { each, array } of acrossChannels) storeRowSums(this.#rowContext(), { each, array, tile, coordinates: shared.coordinates });
   }
 
+  /** Adds what the threads of a channel stored for a token. */
+  #sumOfParts(partial: SharedArray, row: KernelExpression, local: KernelExpression): KernelExpression {
+    const builder = this.#builder;
+    const { lanes, channels } = this.#parameters;
+    const { plane, perToken } = partialPlane(this.#frame);
+    const group = multiply(divide(local, integer(channels)), integer(lanes));
+    const first = builder.let('first', add(multiply(row, integer(perToken)), add(multiply(remainder(local, integer(channels)), integer(plane)), group)));
+    const width = vectorFor(lanes);
+    const parts = Array.from({ length: lanes / width }, (_, at) => builder.let('parts', loadShared(partial, add(first, integer(at * width)), width)));
+    return parts.flatMap((part) => (width === 1 ? [part] : Array.from({ length: width }, (_, at) => extract(part, at)))).reduce((left, right) => add(left, right));
+  }
+
+  #rowArray(each: YieldTarget, tokens: number): SharedArray {
+    const known = this.#rowArrays.get(each);
+    if (known !== undefined) return known;
+    const made = this.#builder.shared(`${this.#nameOf(each.yielded.value)}_row`, f32, tokens * this.#channelsPerGroup);
+    this.#rowArrays.set(each, made);
+    return made;
+  }
+
   #rowContext(): RowContext {
     return { builder: this.#builder, plan: this.#request.plan, parameters: this.#parameters, channelsPerGroup: this.#channelsPerGroup };
   }
 
-  #finishAccumulator(each: YieldTarget, array: RegisterArray, own: Placement): void {
+  #finishAccumulator(each: YieldTarget, arrays: readonly RegisterArray[], own: Placement): void {
     const builder = this.#builder;
     if (!each.sumsChannels) {
-      this.#guard(own.isValid, () => this.#thread.eachStep((site) => storeValue(builder, each.target, this.#at(own, site), element(array, site.step), null)));
+      guard(builder, own.isValid, () => this.#thread.eachStep((site) =>
+        arrays.forEach((array, lane) => storeValue(builder, each.target, this.#at(own, lane, site), element(array, site.step), null))));
       return;
     }
+    const array = required(arrays[0], 'sum');
     const { workgroupSize, lanes } = this.#parameters;
     const scratch = builder.shared('state_sums', f32, workgroupSize * this.#steps);
     this.#thread.eachStep((site) => builder.storeShared(scratch, add(multiply(builtin('invocation'), integer(this.#steps)), site.step), element(array, site.step)));
     builder.barrier();
     builder.if(less(builtin('invocation'), integer(lanes)), () => this.#thread.eachStep((site) => {
       const sum = builder.var('sum', literal(0));
-      builder.for('c', { start: integer(0), end: integer(this.#channelsPerGroup) }, (channel) => {
-        const place = add(multiply(add(multiply(channel, integer(lanes)), builtin('invocation')), integer(this.#steps)), site.step);
+      builder.for('c', { start: integer(0), end: integer(workgroupSize / lanes) }, (group) => {
+        const place = add(multiply(add(multiply(group, integer(lanes)), builtin('invocation')), integer(this.#steps)), site.step);
         builder.assign(sum, add(variable(sum), loadShared(scratch, place)));
       });
-      storeValue(builder, each.target, this.#at(own, site), variable(sum), null);
+      storeValue(builder, each.target, this.#at(own, 0, site), variable(sum), null);
     }));
     builder.barrier();
   }
 }
-
-type Range = { readonly start: KernelExpression; readonly end: KernelExpression };
-type Placement = { readonly local: KernelExpression; readonly isValid: KernelExpression | null; readonly coordinates: Coordinates };

@@ -33,10 +33,14 @@ export type LanesParameters = {
   readonly workgroupSize: number;
   /** threads per channel */
   readonly lanes: number;
+  /** neighbouring channels of one thread, which share what it loads of values common to all channels */
+  readonly channels: VectorWidth;
   /** tokens per tile; the checkpoint interval where forward states are replayed */
   readonly tile: number;
   /** how per-token sums over channels are formed */
   readonly channelSums: 'shuffle' | 'shared';
+  /** loads of the next tile are in flight while a tile is computed, in registers */
+  readonly prefetch: boolean;
 };
 
 /** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */
@@ -51,8 +55,6 @@ export type SegmentsParameters = {
   readonly tokens: number;
   /** whether a tile's operands are loaded while the tile before it is computed */
   readonly prefetch: boolean;
-  /** how often the channels of a workgroup may be halved (and its segments doubled) at launch, where a batch leaves the machine empty */
-  readonly halvings: number;
 };
 
 /** `step`: a single token; threads hold vectors of a channel's states, workgroups several sequences. */

@@ -49,7 +49,7 @@ export class RegionValues {
   #site: InnerSite | null = null;
   #states: StateSource = () => null;
   #override: (id: ValueId) => KernelExpression | null = () => null;
-  #overrideInner: (id: ValueId) => KernelExpression | null = () => null;
+  #overrideInner: StateSource = () => null;
   #powers: StateSource = () => null;
 
   constructor(options: RegionValuesOptions) {
@@ -75,7 +75,7 @@ export class RegionValues {
   }
 
   /** Values over inner axes that come from elsewhere in this phase (staged in shared memory). */
-  overrideInner(source: (id: ValueId) => KernelExpression | null): void {
+  overrideInner(source: StateSource): void {
     this.#overrideInner = source;
   }
 
@@ -234,7 +234,7 @@ export class RegionValues {
     const memo = this.#inner.get(key);
     if (memo !== undefined) return memo;
     const stored = this.#fixedArrays.get(key);
-    const state = this.#states(id, lane) ?? this.#overrideInner(id);
+    const state = this.#states(id, lane) ?? this.#overrideInner(id, lane);
     const value = state ?? (stored === undefined ? this.#computeInner(id, lane) : element(stored, this.step()));
     const bound = builder.let(this.#nameOf(id), value);
     this.#inner.set(key, bound);

@@ -45,12 +45,22 @@ function splitStore(store: Store, ids: IdSource): readonly KernelStatement[] {
   return output;
 }
 
+function splitShared(store: Extract<KernelStatement, { kind: 'store-shared' }>, ids: IdSource): readonly KernelStatement[] {
+  const output: KernelStatement[] = [];
+  const hoister = hoisterInto(output, ids);
+  const index = hoister.bind('at', store.index);
+  const value = hoister.bind('lanes', store.value);
+  for (const lane of laneNumbers(value.type.width)) output.push({ ...store, index: add(index, integer(lane)), value: extract(value, lane) });
+  return output;
+}
+
 /** Replaces vector loads, vector stores and horizontal sums. */
 export function raiseVectors(kernel: Kernel): Kernel {
   const raised = { ...kernel, body: rewriteHoisting(kernel, raiseExpression) };
   const ids = freshIds(raised);
   const rewriteBody = (body: readonly KernelStatement[]): readonly KernelStatement[] => body.flatMap((statement) => {
     if (statement.kind === 'store' && statement.value.type.width > 1) return splitStore(statement, ids);
+    if (statement.kind === 'store-shared' && statement.value.type.width > statement.array.type.width) return splitShared(statement, ids);
     return [mapBodies(statement, rewriteBody)];
   });
   return { ...raised, body: rewriteBody(raised.body) };

@@ -1,0 +1,183 @@
+/**
+ * The frame of schedule `lanes`: how a workgroup's invocations are laid over channels, lanes and the
+ * rows (tokens) of a tile, and the walk over tiles. Whole tiles run without guards; a shorter one at
+ * the end of the range runs guarded, after them (before them where tokens are visited backwards).
+ */
+import { invariant } from '../../support/invariant.ts';
+import {
+  add, binary, builtin, divide, integer, less, minimum, multiply, remainder, select, subtract, type KernelBuilder,
+} from '../kernel/builder.ts';
+import type { KernelExpression } from '../kernel/nodes.ts';
+import { splitIndex, withCoordinates, type Coordinates } from './access.ts';
+import type { LanesParameters } from './parameters.ts';
+import type { RegionPlan } from './region-plan.ts';
+import { timeOfVisit, type ScanRequest } from './scan-request.ts';
+
+export type LanesFrame = {
+  readonly builder: KernelBuilder;
+  readonly request: ScanRequest;
+  readonly plan: RegionPlan;
+  readonly parameters: LanesParameters;
+  readonly channelsPerGroup: number;
+  /** states of the inner axis that a thread holds */
+  readonly steps: number;
+  /** tokens of a tile that a thread takes in the cooperative phases, neighbours in visiting order */
+  readonly rows: number;
+};
+
+/** A channel of this invocation; `isValid` is null where every channel of the group exists. */
+export type Placement = { readonly local: KernelExpression; readonly isValid: KernelExpression | null; readonly coordinates: Coordinates };
+
+export type Range = { readonly start: KernelExpression; readonly end: KernelExpression };
+
+/** Tokens of one step of the walk; a whole tile has exactly as many as the parameters say. */
+export type Tile = { readonly base: KernelExpression; readonly count: KernelExpression; readonly isWhole: boolean };
+
+/** A token of the tile in a cooperative phase: `pass` counts this thread's tokens. */
+export type Row = {
+  readonly pass: KernelExpression;
+  readonly index: KernelExpression;
+  /** the index, or the last one of a partial tile where it is beyond it */
+  readonly row: KernelExpression;
+  /** null in whole tiles */
+  readonly isInside: KernelExpression | null;
+  readonly time: KernelExpression;
+};
+
+export function makeFrame(builder: KernelBuilder, request: ScanRequest, parameters: LanesParameters): LanesFrame {
+  const { plan } = request;
+  const channelsPerGroup = (parameters.workgroupSize / parameters.lanes) * parameters.channels;
+  const steps = plan.innerCount / parameters.lanes;
+  const rows = (parameters.tile * parameters.channels) / parameters.lanes;
+  invariant([channelsPerGroup, steps, rows].every(Number.isInteger), 'lanes must divide the workgroup, the inner axis and the rows of the tile');
+  invariant((plan.channels.at(-1)?.size ?? 1) % parameters.channels === 0, 'channels of a thread must divide the last channel axis');
+  return { builder, request, plan, parameters, channelsPerGroup, steps, rows };
+}
+
+/** Coordinates of the first of `width` channels; beyond the last one loads are clamped and `isValid` guards stores. */
+export function placeChannel(
+  { builder, plan, channelsPerGroup }: LanesFrame, name: string, { first, offset, width }: { first: KernelExpression; offset: KernelExpression; width: number },
+  outer: readonly (readonly [string, KernelExpression])[],
+): Placement {
+  const local = builder.let(`${name}_local`, offset);
+  const index = builder.let(name, add(first, local));
+  const isWhole = plan.channelCount % channelsPerGroup === 0;
+  const safe = isWhole ? index : builder.let(`${name}_safe`, minimum(index, integer(plan.channelCount - width)));
+  const isValid = isWhole ? null : builder.let(`${name}_valid`, less(index, integer(plan.channelCount)));
+  return { local, isValid, coordinates: withCoordinates(new Map(outer), splitIndex(builder, safe, plan.channels)) };
+}
+
+
+/** Runs the tiles of a range in visiting order. The whole-tile body gets the base of the tile that follows it. */
+export function overTiles(frame: LanesFrame, range: Range, walk: (tile: Tile, following: KernelExpression) => void, prefetch: ((base: KernelExpression) => void) | null): void {
+  const { builder, plan } = frame;
+  const size = integer(frame.parameters.tile);
+  const isAscending = plan.direction === 'ascending';
+  const span = builder.let('span', subtract(range.end, range.start));
+  const wholeCount = builder.let('whole_tiles', divide(span, size));
+  const rest = builder.let('rest', remainder(span, size));
+  const tail = (): void => builder.if(less(integer(0), rest), () => {
+    const base = builder.let('tile_start', add(range.start, multiply(wholeCount, size)));
+    walk({ base, count: rest, isWhole: false }, base);
+  });
+  const baseOf = (step: KernelExpression): KernelExpression => {
+    const index = isAscending ? step : subtract(subtract(wholeCount, integer(1)), step);
+    return add(range.start, multiply(index, size));
+  };
+  if (!isAscending) tail();
+  if (prefetch !== null) {
+    builder.if(less(integer(0), wholeCount), () => prefetch(builder.let('first_tile', baseOf(integer(0)))));
+  }
+  builder.for('k', { start: integer(0), end: wholeCount }, (step) => {
+    const base = builder.let('tile_start', baseOf(step));
+    const last = subtract(wholeCount, integer(1));
+    walk({ base, count: size, isWhole: true }, prefetch === null ? base : builder.let('next_tile', baseOf(minimum(add(step, integer(1)), last))));
+  });
+  if (isAscending) tail();
+}
+
+/** First row of this thread in the cooperative phases. */
+export function firstRow({ channelsPerGroup, rows }: LanesFrame): KernelExpression {
+  return multiply(divide(builtin('invocation'), integer(channelsPerGroup)), integer(rows));
+}
+
+/** Whether the loop over a thread's rows is written out, so that its registers have constant indices. */
+export function rowsAreUnrolled({ rows }: LanesFrame): boolean {
+  return rows <= 8;
+}
+
+/** This thread's rows of a tile; beyond the last token of a partial tile rows repeat it and `isInside` is false. */
+export function overRows(frame: LanesFrame, tile: Tile, body: (row: Row) => void): void {
+  const { builder, plan, rows } = frame;
+  const first = builder.let('first_row', firstRow(frame));
+  builder.for('pass', { start: integer(0), end: integer(rows), unroll: rowsAreUnrolled(frame) }, (pass) => {
+    const index = builder.let('i', add(first, pass));
+    const isInside = tile.isWhole ? null : builder.let('inside', less(index, tile.count));
+    const row = tile.isWhole ? index : builder.let('row', minimum(index, subtract(tile.count, integer(1))));
+    body({ pass, index, row, isInside, time: timeOfVisit(builder, plan, builder.let('visit', add(tile.base, row))) });
+  });
+}
+
+/** A place of the tile's table token × inner axis, for values that all channels share. */
+export type StagedPlace = { readonly pass: KernelExpression; readonly place: KernelExpression; readonly coordinates: Coordinates };
+
+/** Number of places of the table that a thread fills. */
+export function stagedPasses({ plan, parameters }: LanesFrame): number {
+  return Math.ceil((parameters.tile * plan.innerCount) / parameters.workgroupSize);
+}
+
+/** This thread's places in the table token × inner axis of the tile at `base`. */
+export function overStaged(frame: LanesFrame, tile: Tile, body: (at: StagedPlace) => void): void {
+  const { builder, plan, parameters: { tile: tokens, workgroupSize } } = frame;
+  const size = tokens * plan.innerCount;
+  const passes = stagedPasses(frame);
+  builder.for('pass', { start: integer(0), end: integer(passes), unroll: passes <= 8 }, (pass) => {
+    const place = builder.let('place', add(multiply(pass, integer(workgroupSize)), builtin('invocation')));
+    const run = (): void => {
+      const inner = builder.let('inner', remainder(place, integer(plan.innerCount)));
+      const token = divide(place, integer(plan.innerCount));
+      const row = tile.isWhole ? token : minimum(token, subtract(tile.count, integer(1)));
+      const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, row)));
+      const coordinates = withCoordinates(new Map(splitIndex(builder, inner, plan.inner)), [['batch', builtin('workgroup-y')], ['time', time]]);
+      body({ pass, place, coordinates });
+    };
+    if (size % workgroupSize === 0) run();
+    else builder.if(less(place, integer(size)), run);
+  });
+}
+
+/** Runs `body` where the condition holds; null means always. */
+export function guard(builder: KernelBuilder, condition: KernelExpression | null, body: () => void): void {
+  if (condition === null) body();
+  else builder.if(condition, body);
+}
+
+/** Both conditions, null meaning true. */
+export function both(left: KernelExpression | null, right: KernelExpression | null): KernelExpression | null {
+  if (left === null || right === null) return left ?? right;
+  return binary('and', left, right);
+}
+
+/** The value where the condition holds (or always), else zero. */
+export function orZero(condition: KernelExpression | null, value: KernelExpression, zero: KernelExpression): KernelExpression {
+  return condition === null ? value : select(condition, value, zero);
+}
+
+/** Coordinates of a thread's channel `lane`, from those of its first. */
+export function channelOf({ plan }: LanesFrame, coordinates: Coordinates, lane: number): Coordinates {
+  const axis = plan.channels.at(-1);
+  if (axis === undefined || lane === 0) return coordinates;
+  const first = coordinates.get(axis.name);
+  invariant(first !== undefined, 'channel coordinate');
+  return withCoordinates(coordinates, [[axis.name, add(first, integer(lane))]]);
+}
+
+/**
+ * Places of the parts that threads add to a sum over states, token by token: a thread's channels lie in
+ * planes, shifted against each other so that the threads that finish neighbouring channels meet no bank
+ * twice.
+ */
+export function partialPlane({ parameters: { workgroupSize, channels } }: LanesFrame): { readonly plane: number; readonly perToken: number } {
+  const plane = workgroupSize + (channels === 1 ? 0 : 32 / channels);
+  return { plane, perToken: plane * channels };
+}

@@ -1,0 +1,113 @@
+/**
+ * Loads of the next tile in flight while this one is computed, in schedule `lanes`: what the
+ * cooperative phases read from global memory (streams per channel, values that all channels share)
+ * is loaded one tile ahead into registers. What the last phase of a tile needs again is held.
+ */
+import { required } from '../../support/invariant.ts';
+import { element, loadEarly } from '../kernel/builder.ts';
+import type { KernelExpression, RegisterArray } from '../kernel/nodes.ts';
+import type { ValueId } from '../tensor/ops.ts';
+import { operandsOf } from '../tensor/walk.ts';
+import { loadValue, withCoordinates } from './access.ts';
+import { overRows, overStaged, stagedPasses, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
+import { hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
+
+/** Region parameters per token and channel that the computation of `roots` loads, short of `known` values. */
+export function streamsBehind(plan: RegionPlan, roots: readonly ValueId[], known: ReadonlySet<ValueId>): ReadonlySet<ValueId> {
+  const streams = new Set<ValueId>();
+  const seen = new Set<ValueId>();
+  const stack = [...roots];
+  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
+    if (seen.has(id) || known.has(id) || !variesInTime(plan, id) || hasInnerAxis(plan, id)) continue;
+    seen.add(id);
+    if (plan.parameters.has(id)) streams.add(id);
+    const definition = plan.definitions.get(id);
+    if (definition !== undefined && definition.op.kind !== 'reduce') stack.push(...operandsOf(definition.op));
+  }
+  return streams;
+}
+
+export type PrefetchRequest = {
+  readonly frame: LanesFrame;
+  readonly cooperative: Placement;
+  /** streams that the first phase reads */
+  readonly early: ReadonlySet<ValueId>;
+  /** streams that the last phase reads */
+  readonly late: ReadonlySet<ValueId>;
+  /** values that all channels share */
+  readonly staged: readonly ValueId[];
+};
+
+export class LanesPrefetch {
+  readonly #request: PrefetchRequest;
+  readonly #next = new Map<ValueId, RegisterArray>();
+  readonly #held = new Map<ValueId, RegisterArray>();
+  readonly #staged = new Map<ValueId, RegisterArray>();
+
+  constructor(request: PrefetchRequest) {
+    this.#request = request;
+    const { frame, early, late, staged } = request;
+    for (const id of new Set([...early, ...late])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
+    for (const id of late) this.#held.set(id, this.#declare(id, 'held', frame.rows));
+    for (const id of staged) this.#staged.set(id, this.#declare(id, 'next', stagedPasses(frame)));
+  }
+
+  #declare(id: ValueId, suffix: string, length: number): RegisterArray {
+    const { builder, plan } = this.#request.frame;
+    const probe = loadValue(builder, this.#memory(id), this.#probeCoordinates(id));
+    return builder.array(`${required(plan.names.get(id), 'name')}_${suffix}`, probe.type, length);
+  }
+
+  /** Any coordinates: only the type of the load is wanted. */
+  #probeCoordinates(id: ValueId): ReadonlyMap<string, KernelExpression> {
+    const { cooperative } = this.#request;
+    const zero = required(cooperative.coordinates.get('batch'), 'batch');
+    return new Map(this.#memory(id).tensor.axes.map((axis) => [axis, cooperative.coordinates.get(axis) ?? zero]));
+  }
+
+  #memory(id: ValueId): ReturnType<LanesFrame['request']['memory']> {
+    const { plan, request } = this.#request.frame;
+    return request.memory(required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand'));
+  }
+
+  /** Issues the loads of the whole tile at `base`. */
+  load(base: KernelExpression): void {
+    const { frame, cooperative } = this.#request;
+    const { builder } = frame;
+    const tile: Tile = { base, count: base, isWhole: true };
+    if (this.#next.size > 0) {
+      overRows(frame, tile, ({ pass, time }) => {
+        for (const [id, array] of this.#next) {
+          builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), withCoordinates(cooperative.coordinates, [['time', time]]))));
+        }
+      });
+    }
+    if (this.#staged.size === 0) return;
+    overStaged(frame, tile, ({ pass, coordinates }) => {
+      for (const [id, array] of this.#staged) builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), coordinates)));
+    });
+  }
+
+  /** Keeps a row of the tile for its last phase. */
+  hold(pass: KernelExpression): void {
+    const { builder } = this.#request.frame;
+    for (const [id, array] of this.#held) builder.setElement(array, pass, element(required(this.#next.get(id), 'stream'), pass));
+  }
+
+  /** A stream's value in this thread's row, in the first phase. */
+  early(id: ValueId, pass: KernelExpression): KernelExpression | null {
+    const array = this.#next.get(id);
+    return array === undefined ? null : element(array, pass);
+  }
+
+  /** The same in the last phase. */
+  late(id: ValueId, pass: KernelExpression): KernelExpression | null {
+    const array = this.#held.get(id);
+    return array === undefined ? null : element(array, pass);
+  }
+
+  /** A shared value at this thread's place. */
+  staged(id: ValueId, pass: KernelExpression): KernelExpression {
+    return element(required(this.#staged.get(id), 'staged value'), pass);
+  }
+}
