@@ -55,12 +55,6 @@ export function ceilDivideSizes(left: SizeExpression, right: SizeExpression): Si
   return { operator: 'ceil-divide', left, right };
 }
 
-/** The smaller of two. */
-export function minimumSizes(left: SizeExpression, right: SizeExpression): SizeExpression {
-  if (typeof left === 'number' && typeof right === 'number') return Math.min(left, right);
-  return { operator: 'minimum', left, right };
-}
-
 /** Product of all, 1 for none. */
 export function productOfSizes(sizes: readonly SizeExpression[]): SizeExpression {
   return sizes.reduce<SizeExpression>(multiplySizes, 1);

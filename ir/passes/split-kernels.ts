@@ -6,7 +6,7 @@
  * splits of time) go through a partial tensor and a reduction.
  */
 import { invariant, required } from '../../support/invariant.ts';
-import { ceilDivideSizes, type SizeExpression } from '../../support/size.ts';
+import { ceilDivideSizes, multiplySizes, type SizeExpression } from '../../support/size.ts';
 import type { Kernel, StorageType } from '../kernel/nodes.ts';
 import type { EntryName, Plan, PlanTensor, TensorRole } from '../plan.ts';
 import { emitConvolution, type ConvolutionAlgorithm } from '../schedule/conv/index.ts';
@@ -22,7 +22,7 @@ import type { ScheduleDecision } from '../schedule/select-schedule.ts';
 import type { ValueIds } from '../tensor/builder.ts';
 import {
   checkpointIntervalOf, isConvolutionOp, isElementwise,
-  type AffineScanOp, type ConvolutionOp, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp, type TensorType, type ValueId,
+  type AffineScanOp, type ConvolutionOp, type FunctionResult, type TensorFunction, type TensorInstruction, type TensorModule, type TensorOp, type TensorType, type TensorValue, type ValueId,
 } from '../tensor/ops.ts';
 import { definitionsOf, operandsOf } from '../tensor/walk.ts';
 
@@ -44,6 +44,9 @@ export function splitKernels(module: TensorModule, target: TensorFunction, ids: 
 }
 
 type Waiting = { readonly root: ValueId; readonly target: MemoryReference; readonly name: string };
+
+/** Pieces of sums over time: the axis, the least number of tokens in one, and the most pieces of a sequence. */
+const [pieceAxis, leastPiece, mostPieces] = ['piece', 256, 64];
 
 /** Results of one elementwise launch; more would exceed the buffers of a small device. */
 const mostShared = 4;
@@ -213,6 +216,8 @@ class KernelSplit {
   /** A launch for a value. On GPUs launches wait for the next recurrence to be grouped, on CPUs elementwise ones to share a loop. */
   #nest(root: ValueId, target: MemoryReference, name: string): void {
     if (this.#options.machine.maximumWorkgroup > 1) {
+      const op = this.#definitions.get(root)?.op;
+      if (op !== undefined && !this.#isCopy({ root, target, name })) this.#sumInPieces(root, op, name);
       this.#waiting.push({ root, target, name });
       return;
     }
@@ -223,6 +228,25 @@ class KernelSplit {
     if (!isShareable || !fits) this.#flush();
     this.#waiting.push({ root, target, name });
     if (!isShareable) this.#flush();
+  }
+
+  /**
+   * A sum over all tokens has too few results to fill a GPU: pieces of time and sequences are summed side
+   * by side first, at most 64 pieces however long the sequence is, and then added up in order.
+   */
+  #sumInPieces(root: ValueId, op: TensorOp, name: string): void {
+    if (!(op.kind === 'contract' || (op.kind === 'reduce' && op.function === 'sum')) || !op.over.includes('time')) return;
+    const { axes } = this.#typeOf(root);
+    if (axes.includes('batch') || axes.includes('time')) return;
+    const count: SizeExpression = { operator: 'minimum', left: mostPieces, right: ceilDivideSizes('length', leastPiece) };
+    const extra = [...op.over.filter((axis) => axis === 'batch'), this.#declareAxis(pieceAxis, count)];
+    const partial: TensorValue = { id: this.#ids.mint(), name: `${name}_partial`, type: { dtype: 'real', axes: [...extra, ...axes] } };
+    this.#types.set(partial.id, partial.type);
+    this.#names.set(partial.id, kernelName(partial.name));
+    this.#definitions.set(partial.id, { op: { ...op, over: op.over.filter((axis) => axis !== 'batch') }, results: [partial] });
+    const instruction = required(this.#definitions.get(root), 'sum');
+    this.#waiting.push({ root: partial.id, target: this.#scratchFor(partial.id), name: partial.name });
+    this.#definitions.set(root, { op: { kind: 'reduce', function: 'sum', over: extra, operand: partial.id }, results: instruction.results });
   }
 
   /** Emits the waiting launches, before anything that may read what they make. */
@@ -255,9 +279,11 @@ class KernelSplit {
   }
 
   #context(memory: (id: ValueId) => MemoryReference | null): NestContext {
+    const piece = [...this.#pseudoExtents.keys()].find((axis) => axis.startsWith(pieceAxis));
     return {
       definitions: this.#definitions, axesOf: (id) => this.#typeOf(id).axes, names: (id) => required(this.#names.get(id), 'name'),
       memory, extent: (axis) => this.#extent(axis),
+      pieces: piece === undefined ? null : { axis: piece, size: multiplySizes(leastPiece, ceilDivideSizes('length', leastPiece * mostPieces)) },
     };
   }
 
@@ -284,7 +310,8 @@ class KernelSplit {
 
   /** Whether nothing but the results of one launch is computed from a value. */
   #isInternal(id: ValueId, own: ReadonlySet<ValueId>): boolean {
-    if (this.#target.results.some((each) => each.value === id)) return false;
+    const isPartial = !this.#uses.has(id); // of a sum in pieces, read by another launch
+    if (isPartial || this.#target.results.some((each) => each.value === id)) return false;
     return this.#target.instructions.filter((each) => operandsOf(each.op).includes(id)).every((user) =>
       user.results.every((value) => own.has(value.id) || (!this.#memory.has(value.id) && isElementwise(user.op) && this.#isInternal(value.id, own))));
   }

@@ -5,7 +5,7 @@
  */
 import { invariant, required } from '../../support/invariant.ts';
 import type { SizeExpression } from '../../support/size.ts';
-import { add, binary, compose, convert, extract, horizontalAdd, integer, less, literal, multiply, select, splat, subtract, variable, type KernelBuilder } from '../kernel/builder.ts';
+import { add, binary, compose, convert, extract, horizontalAdd, integer, less, literal, minimum, multiply, select, splat, subtract, variable, type KernelBuilder } from '../kernel/builder.ts';
 import { f32, withWidth, type KernelExpression, type Variable, type VectorWidth } from '../kernel/nodes.ts';
 import type { TensorInstruction, TensorOp, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
@@ -20,6 +20,8 @@ export type NestContext = {
   /** memory of a materialised value that this launch does not make itself, or null for one that is evaluated in place */
   readonly memory: (id: ValueId) => MemoryReference | null;
   readonly extent: (axis: string) => SizeExpression;
+  /** sums over time that are formed piece by piece: at a place with the axis `axis`, time runs over one piece of `size` tokens */
+  readonly pieces?: { readonly axis: string; readonly size: SizeExpression } | null;
 };
 
 export type NestVector = { readonly axis: string; readonly width: VectorWidth } | null;
@@ -93,7 +95,8 @@ export class NestValues {
       }
       const size = builder.uniform(axis === 'time' ? 'length' : axis, this.#context.extent(axis));
       const step = vector?.axis === axis ? vector.width : 1;
-      builder.for(axisName(axis), { start: integer(0), end: size, step }, (index) => open(rest, [...looped, [axis, index]]));
+      const range = axis === 'time' ? this.#timeRange(required(sites[0], 'site'), size) : { start: integer(0), end: size };
+      builder.for(axisName(axis), { ...range, step }, (index) => open(rest, [...looped, [axis, index]]));
     };
     open(over, []);
     return sums.map(({ combine }, at) => required(totals[at], 'totals').map((total) => {
@@ -101,6 +104,16 @@ export class NestValues {
       if (combine === 'sum') return horizontalAdd(variable(total));
       return Array.from({ length: width }, (_, lane) => extract(variable(total), lane)).reduce((most, each) => binary('maximum', most, each));
     }));
+  }
+
+  /** All of time, or the piece at this place. */
+  #timeRange(site: Site, length: KernelExpression): { start: KernelExpression; end: KernelExpression } {
+    const { pieces } = this.#context;
+    const piece = pieces === undefined || pieces === null ? undefined : site.coordinates.get(pieces.axis);
+    if (pieces === undefined || pieces === null || piece === undefined) return { start: integer(0), end: length };
+    const size = this.#builder.uniform('piece', pieces.size);
+    const start = this.#builder.let('piece_start', multiply(piece, size));
+    return { start, end: this.#builder.let('piece_end', minimum(add(start, size), length)) };
   }
 
   #addTerms(inner: readonly Site[], sums: readonly LoopedSum[], totals: readonly (readonly Variable[])[], width: VectorWidth): void {

@@ -2,8 +2,7 @@
  * Parameters of schedule `segments` from the shape of a scan and the machine, and whether a scan can
  * take it: no inner axis, no sums over channels, every result varies over all channels and tokens.
  */
-import { invariant, required } from '../../support/invariant.ts';
-import { ceilDivideSizes, minimumSizes, multiplySizes, type SizeExpression } from '../../support/size.ts';
+import { required } from '../../support/invariant.ts';
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { Machine, SegmentsParameters } from './parameters.ts';
 import { hasChannelAxis, variesInTime, type RegionPlan } from './region-plan.ts';
@@ -41,39 +40,42 @@ function powerOfTwoBelow(limit: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, limit)));
 }
 
-/** Workgroups that fill a machine; fewer leave a part of it empty. */
-const fillingGroups = 128;
+const transcendental: ReadonlySet<string> = new Set([
+  'exp', 'exp2', 'log', 'square-root', 'sine', 'cosine', 'tanh', 'sigmoid', 'softplus', 'expm1', 'log1p', 'erf', 'phi1', 'phi2',
+]);
 
-/**
- * Threads side by side over channels in a workgroup. Where halvings are allowed, an expression of the
- * batch: half as many for each power of two by which batch × channels falls short of a full machine.
- */
-export function columnsOf(plan: RegionPlan, { workgroupSize, segments, lanes, halvings }: SegmentsParameters): SizeExpression {
-  const most = workgroupSize / segments;
-  invariant(Number.isInteger(most) && Number.isInteger(most / 2 ** halvings), 'segments must divide the workgroup');
-  let columns: SizeExpression = most / 2 ** halvings;
-  for (let halving = halvings; halving > 0; halving--) {
-    const groups = Math.ceil(plan.channelCount / (most / 2 ** (halving - 1) * lanes));
-    const enough = Math.ceil(fillingGroups / groups);
-    // from a batch of `enough` on, twice as many columns
-    columns = multiplySizes(columns, enough <= 1 ? 2 : minimumSizes(2, ceilDivideSizes('batch', enough - 1)));
-  }
+/** Whether a token costs so much arithmetic that threads are better spent on it than on wide loads. */
+function isCostly(plan: RegionPlan): boolean {
+  if (plan.recurrence.coefficient.kind === 'exponent') return true;
+  return plan.op.region.some(({ op, results }) => {
+    const isFunction = op.kind === 'analytic' || (op.kind === 'unary' && transcendental.has(op.function)) || (op.kind === 'binary' && op.function === 'power');
+    return isFunction && results.some((value) => variesInTime(plan, value.id));
+  });
+}
+
+/** Workgroups that fill a machine; fewer leave a part of it empty. */
+const fillingGroups = 96;
+
+/** Threads side by side over channels: a warp of them, fewer where batch × channels are known to be few. */
+function columnsFor(plan: RegionPlan, lanes: number, workgroupSize: number, batch: number | undefined): number {
+  let columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * Math.ceil(plan.channelCount / lanes) - 1));
+  while (batch !== undefined && columns > 8 && batch * Math.ceil(plan.channelCount / (columns * lanes)) < fillingGroups) columns /= 2;
   return columns;
 }
 
-/** The parameters, or null if the schedule does not fit. */
-export function segmentsParametersFor(plan: RegionPlan, machine: Machine, interval: number): SegmentsParameters | null {
+/** The parameters, or null if the schedule does not fit. `batch`: what the caller expects, if known. */
+export function segmentsParametersFor(plan: RegionPlan, machine: Machine, interval: number, batch?: number): SegmentsParameters | null {
   if (!isSegmentable(plan)) return null;
-  // rows of 256 bytes: two reals, or one complex number, per thread
-  const lanes: VectorWidth = plan.recurrence.current.length === 1 && (plan.channels.at(-1)?.size ?? 1) % 2 === 0 ? 2 : 1;
+  // rows of 256 bytes where the recurrence is all there is to compute: two reals, or one complex number, per thread
+  const isPlain = !isCostly(plan);
+  const lanes: VectorWidth = isPlain && plan.recurrence.current.length === 1 && (plan.channels.at(-1)?.size ?? 1) % 2 === 0 ? 2 : 1;
   const limit = Math.min(256, machine.maximumWorkgroup, Math.floor(machine.sharedBytes / (sharedPerThread(plan) * lanes)));
   const workgroupSize = powerOfTwoBelow(limit);
-  const columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * Math.ceil(plan.channelCount / lanes) - 1));
+  const columns = columnsFor(plan, lanes, workgroupSize, batch);
   const segments = workgroupSize / columns;
   const wanted = powerOfTwoBelow(Math.min(8, 128 / (registersPerToken(plan) * lanes)));
   const tokens = tokensFor(wanted, segments, interval);
-  const halvings = Math.min(3, Math.log2(columns));
-  return tokens === null ? null : { kind: 'segments', workgroupSize, lanes, segments, tokens, prefetch: true, halvings };
+  return tokens === null ? null : { kind: 'segments', workgroupSize, lanes, segments, tokens, prefetch: isPlain };
 }
 
 /** Tokens per thread near `wanted`, so that checkpoints lie at starts of segments or of groups of them. */

@@ -11,7 +11,7 @@
  * code in which tokens beyond the end have decay one and drive zero.
  */
 import { invariant, required } from '../../support/invariant.ts';
-import { ceilDivideSizes, multiplySizes, type SizeExpression } from '../../support/size.ts';
+import { ceilDivideSizes } from '../../support/size.ts';
 import {
   add, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, splat, subtract, variable,
 } from '../kernel/builder.ts';
@@ -20,7 +20,6 @@ import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import type { SegmentsParameters } from './parameters.ts';
-import { columnsOf } from './segments-parameters.ts';
 import { ofCoefficient, variesInTime, type Recurrence } from './region-plan.ts';
 import { advance, applyTransition, type StateParts } from './region-values.ts';
 import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
@@ -47,10 +46,8 @@ class SegmentsEmission {
   readonly #thread: ScanThread;
   readonly #full: PassRoots;
   readonly #replay: PassRoots | null;
-  /** threads side by side over channels, and over time; numbers, or uniforms of the launch */
-  readonly #columnCount: SizeExpression;
-  readonly #columns: KernelExpression;
-  readonly #segments: KernelExpression;
+  /** threads side by side over channels */
+  readonly #columns: number;
   readonly #rows: SegmentRows;
   readonly #vector: { readonly axis: string; readonly width: VectorWidth };
   #coordinates: Coordinates = new Map();
@@ -63,10 +60,9 @@ class SegmentsEmission {
     this.#request = request;
     this.#parameters = parameters;
     const { plan } = request;
-    const { lanes, tokens, workgroupSize } = parameters;
-    this.#columnCount = columnsOf(plan, parameters);
-    this.#columns = this.#builder.uniform('columns', this.#columnCount);
-    this.#segments = this.#builder.uniform('segments', ceilDivideSizes(workgroupSize, this.#columnCount));
+    const { lanes, tokens, segments, workgroupSize } = parameters;
+    this.#columns = workgroupSize / segments;
+    invariant(Number.isInteger(this.#columns), 'segments must divide the workgroup');
     this.#thread = new ScanThread(this.#builder, plan, { lanes, innerWidth: 1, innerSteps: 1, unroll: true, site: (step) => ({ step, coordinates: [] }) }, request.memory);
     this.#full = { recurrence: plan.recurrence, values: request.summary === null ? request.yields.map((each) => each.yielded.value) : [] };
     this.#replay = plan.history !== null && this.#readsHistory() ? { recurrence: plan.history, values: [] } : null;
@@ -94,7 +90,7 @@ class SegmentsEmission {
 
   run(): Kernel {
     const { plan, split, name, notes } = this.#request;
-    const { workgroupSize, segments, lanes, tokens, halvings } = this.#parameters;
+    const { workgroupSize, segments, lanes, tokens } = this.#parameters;
     const builder = this.#builder;
     this.#placeThread();
     this.#thread.values.place(this.#coordinates);
@@ -103,22 +99,22 @@ class SegmentsEmission {
     this.#range = visitRange(builder, this.#request, split === null ? null : builtin('workgroup-z'));
     if (this.#request.summary === null) this.#fullPass(state);
     else this.#summary(state);
-    const narrower = halvings === 0 ? '' : `, fewer channels and more segments for small batches`;
+    const groups = Math.ceil(plan.channelCount / (this.#columns * lanes));
     return builder.finish({
-      name, notes: [...notes, `schedule segments: ${workgroupSize / segments * lanes} channels by ${segments} segments of ${tokens} tokens${narrower}`],
-      workgroupSize, grid: [ceilDivideSizes(plan.channelCount, multiplySizes(this.#columnCount, lanes)), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
+      name, notes: [...notes, `schedule segments: ${this.#columns * lanes} channels by ${segments} segments of ${tokens} tokens`],
+      workgroupSize, grid: [groups, 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
   }
 
   /** Channels beyond the last one repeat it; their results are not stored. */
   #placeThread(): void {
     const { plan, split } = this.#request;
-    const { lanes, workgroupSize, segments } = this.#parameters;
+    const { lanes } = this.#parameters;
     const builder = this.#builder;
-    this.#column = builder.let('column', remainder(builtin('invocation'), this.#columns));
-    this.#segment = builder.let('segment', divide(builtin('invocation'), this.#columns));
-    const index = builder.let('channel', multiply(add(multiply(builtin('workgroup-x'), this.#columns), this.#column), integer(lanes)));
-    const isWhole = plan.channelCount % (workgroupSize / segments * lanes) === 0;
+    this.#column = builder.let('column', remainder(builtin('invocation'), integer(this.#columns)));
+    this.#segment = builder.let('segment', divide(builtin('invocation'), integer(this.#columns)));
+    const index = builder.let('channel', multiply(add(multiply(builtin('workgroup-x'), integer(this.#columns)), this.#column), integer(lanes)));
+    const isWhole = plan.channelCount % (this.#columns * lanes) === 0;
     const safe = isWhole ? index : builder.let('channel_safe', minimum(index, integer(plan.channelCount - lanes)));
     this.#isValid = isWhole ? null : builder.let('channel_valid', less(index, integer(plan.channelCount)));
     const outer: (readonly [string, KernelExpression])[] = [['batch', builtin('workgroup-y')], ...(split === null ? [] : [['split', builtin('workgroup-z')] as const])];
@@ -182,10 +178,10 @@ class SegmentsEmission {
   /** Whole tiles, and the one that the end of the sequence cuts: last in ascending order, first in descending. */
   #overTiles(body: (tile: Tile) => void): void {
     const { direction } = this.#request.plan;
-    const { tokens, prefetch } = this.#parameters;
+    const { segments, tokens, prefetch } = this.#parameters;
     const builder = this.#builder;
     const { start, end } = this.#range;
-    const size = builder.let('tile_size', multiply(this.#segments, integer(tokens)));
+    const size = integer(segments * tokens);
     const whole = builder.let('whole_tiles', divide(subtract(end, start), size));
     const rest = builder.let('rest_start', add(start, multiply(whole, size)));
     const isDescending = direction === 'descending';
@@ -315,7 +311,7 @@ class SegmentsEmission {
 
   #slot(tile: Tile, segment: KernelExpression): KernelExpression {
     const half = multiply(remainder(tile.number, integer(2)), integer(this.#parameters.workgroupSize));
-    return add(half, add(multiply(segment, this.#columns), this.#column));
+    return add(half, add(multiply(segment, integer(this.#columns)), this.#column));
   }
 
   #exchangeEnds(exchange: Exchange, tile: Tile, own: { end: readonly Variable[]; decay: readonly Variable[] }): void {
@@ -328,12 +324,12 @@ class SegmentsEmission {
 
   /** The state at the start of this thread's segment; carries the tile's state (and decay) over the tile. */
   #combine(exchange: Exchange, tile: Tile, carried: { state: readonly Variable[]; decay: readonly Variable[] | null }): readonly Variable[] {
+    const { segments } = this.#parameters;
     const builder = this.#builder;
-    const segments = this.#segments;
     const isDescending = this.#request.plan.direction === 'descending';
     const start = carried.state.map((each) => builder.var(each.name, variable(each)));
-    builder.for('s', { start: integer(0), end: segments, unroll: segments.kind === 'literal' }, (step) => {
-      const segment = isDescending ? subtract(subtract(segments, integer(1)), step) : step;
+    builder.for('s', { start: integer(0), end: integer(segments), unroll: true }, (step) => {
+      const segment = isDescending ? subtract(integer(segments - 1), step) : step;
       const own = builder.let('own', isEqual(segment, this.#segment));
       start.forEach((each, part) => builder.assign(each, select(own, variable(required(carried.state[part], 'state')), variable(each))));
       this.#over(exchange, this.#slot(tile, segment), carried.state, carried.decay);
@@ -464,8 +460,8 @@ class SegmentsEmission {
     builder.barrier();
     this.#guard([isEqual(this.#segment, integer(0)), this.#isValid], () => {
       const total = builder.var('total', loadShared(shared, this.#column));
-      builder.for('s', { start: integer(1), end: this.#segments }, (segment) =>
-        builder.assign(total, add(variable(total), loadShared(shared, add(multiply(segment, this.#columns), this.#column)))));
+      builder.for('s', { start: integer(1), end: integer(this.#parameters.segments) }, (segment) =>
+        builder.assign(total, add(variable(total), loadShared(shared, add(multiply(segment, integer(this.#columns)), this.#column)))));
       storeValue(builder, each.target, this.#coordinates, variable(total), this.#vector);
     });
   }

@@ -71,7 +71,7 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
     const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens${why}`;
     return { schedule: { parameters: lanes, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }
-  const segments = segmentsParametersFor(plan, machine, request.interval);
+  const segments = segmentsParametersFor(plan, machine, request.interval, request.expected?.batch);
   if (segments !== null) {
     const reason = `${segments.segments} threads share a channel by time, ${segments.tokens} tokens each; memory is read once`;
     return { schedule: { parameters: segments, split }, alternatives: ['sequential', 'three-pass'], reason };

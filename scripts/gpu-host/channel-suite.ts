@@ -21,26 +21,28 @@ type ChannelWorkload = Omit<Workload, 'timed' | 'checked'> & { readonly checked:
 const trained: readonly EntryPointName[] = ['forward', 'forwardSaved', 'backward'];
 
 /** Parameters by name, for comparisons. */
-function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch: boolean, halvings = 0): Omit<CompileOptions, 'target'> {
-  const parameters: SegmentsParameters = { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch, halvings };
+function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch: boolean): Omit<CompileOptions, 'target'> {
+  const parameters: SegmentsParameters = { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch };
   return { schedule: () => ({ parameters, split: null }) };
 }
 
 const plain: Omit<CompileOptions, 'target'> = { schedule: () => ({ parameters: { kind: 'sequential', workgroupSize: 64, lanes: 1, innerWidth: 1, groupChannels: 1 }, split: null }) };
 
-/** Of the plain recurrences and of a gated one. */
-const variants: readonly (readonly [string, Omit<CompileOptions, 'target'>, readonly ('real' | 'complex' | 'hgrn')[]])[] = [
+/** Of the plain recurrences and of a gated one: the rule, and what it was chosen against. */
+const variants: readonly (readonly [string, Omit<CompileOptions, 'target'>, readonly ('real' | 'complex' | 'hgrn' | 'single')[]])[] = [
   ['auto', {}, ['real', 'complex', 'hgrn']],
-  ['l2-w256-s8-t8-p', segments(2, 256, 8, 8, true), ['real', 'hgrn']],
-  ['l2-w128-s4-t8-p', segments(2, 128, 4, 8, true), ['real', 'hgrn']],
-  ['l2-w256-s8-t4-p', segments(2, 256, 8, 4, true), ['real', 'hgrn', 'complex']],
-  ['l2-w512-s16-t4-p', segments(2, 512, 16, 4, true), ['real', 'hgrn']],
-  ['l1-w256-s4-t8-p', segments(1, 256, 4, 8, true), ['real', 'hgrn', 'complex']],
-  ['l1-w128-s4-t8-p', segments(1, 128, 4, 8, true), ['hgrn', 'complex']],
-  ['l1-w256-s8-t8', segments(1, 256, 8, 8, false), ['hgrn']],
-  ['l1-w256-s8-t4-p', segments(1, 256, 8, 4, true), ['hgrn', 'complex']],
-  ['sequential', plain, ['hgrn', 'complex']],
+  ['expected', { expected: { batch: 1, length: 65536 } }, ['single']],
+  ['l2-w256-s8-t8', segments(2, 256, 8, 8, false), ['hgrn']],
+  ['l1-w256-s4-t8', segments(1, 256, 4, 8, false), ['hgrn']],
+  ['l1-w256-s16-t8-p', segments(1, 256, 16, 8, true), ['single']],
+  ['l1-w512-s32-t4-p', segments(1, 512, 32, 4, true), ['single']],
+  ['sequential', plain, []],
 ];
+
+/** A step under other parameters. */
+function step(workgroupSize: number, lanes: number, rows: number): Omit<CompileOptions, 'target'> {
+  return { schedule: () => ({ parameters: { kind: 'step', workgroupSize, lanes, rows }, split: null }), entries: 'forward-only' };
+}
 
 const scans: readonly ChannelWorkload[] = variants.flatMap(([name, options, layers]): readonly ChannelWorkload[] => {
   const isRule = name === 'auto';
@@ -49,6 +51,7 @@ const scans: readonly ChannelWorkload[] = variants.flatMap(([name, options, laye
   const made = {
     real: of('real', { file: 'bench/layers/real-scan.ssm', sizes: { D: 1536 }, ranges: 'a=0.5,1', times: [long, ...(isRule ? [{ batch: 1, length: 65536, entries: trained }, { batch: 8, length: 2048, entries: trained }] : [])] }),
     complex: of('complex', { file: 'bench/layers/complex-scan.ssm', sizes: { D: 1024 }, ranges: 'a=-0.7,0.7', times: [{ ...long, length: 1024 }, long] }),
+    single: of('single', { file: 'bench/layers/real-scan.ssm', sizes: { D: 1536 }, ranges: 'a=0.5,1', times: [{ batch: 1, length: 65536, entries: trained }] }),
     hgrn: of('hgrn', { file: 'examples/hgrn.ssm', sizes: { D: 1536 }, ranges: '', times: [long] }),
   };
   return layers.map((layer) => made[layer]);
@@ -57,6 +60,10 @@ const scans: readonly ChannelWorkload[] = variants.flatMap(([name, options, laye
 /** One token in a CUDA graph: states of 5,120 channels by 16. */
 const steps: readonly ChannelWorkload[] = (['f32', 'bf16'] as const).flatMap((storage) => [
   { name: `step-${storage}`, file: 'examples/s6.ssm', options: { storage }, sizes: { D: 5120, N: 16 }, checked: null, ranges: 'A_log=0,2.8 delta_bias=-6,-2', times: [1, 64, 256].map((batch) => ({ batch, length: 1, entries: ['step'] as const })) },
+  ...([[256, 4, 4], [128, 4, 8], [128, 2, 4], [128, 2, 2], [64, 4, 4], [512, 4, 4]] as const).map(([workgroupSize, lanes, rows]): ChannelWorkload => ({
+    name: `step-${storage}-${workgroupSize}-${lanes}-${rows}`, file: 'examples/s6.ssm', options: { storage, ...step(workgroupSize, lanes, rows) }, sizes: { D: 5120, N: 16 }, checked: null,
+    ranges: 'A_log=0,2.8 delta_bias=-6,-2', times: [1, 64, 256].map((batch) => ({ batch, length: 1, entries: ['step'] as const })),
+  })),
   { name: `step-${storage}-check`, file: 'examples/s6.ssm', options: { storage }, sizes: { D: 40, N: 16 }, checked: { batch: 7, length: 1 }, ranges: '', times: [] },
 ]);
 

@@ -17,8 +17,8 @@ import { relativeError } from '../../support/compiled-case.ts';
 
 const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
 
-function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch = false, halvings = 0): SegmentsParameters {
-  return { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch, halvings };
+function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch = false): SegmentsParameters {
+  return { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch };
 }
 
 const real = (order: string, axes = 'D = 12'): string => `layer R(${axes}) {
@@ -113,8 +113,7 @@ const cases: readonly Case[] = [
   ['complex', segments(4, 4, 4, 2), { length: 35, pieceLength: 16 }],
   ['gated', segments(1, 8, 2, 4), { length: 21 }],
   ['gated', segments(4, 4, 4, 2, true), { length: 37 }],
-  ['real', segments(2, 8, 2, 4, true, 2), { length: 77 }],
-  ['complex', segments(1, 16, 2, 2, false, 1), { length: 50 }],
+  ['real', segments(2, 8, 8, 2, true), { length: 77 }],
   ['invariant', segments(2, 4, 2, 4), { length: 19 }],
   ['invariant', segments(1, 8, 4, 2, true), { length: 37, pieceLength: 8 }],
 ];

@@ -24,8 +24,12 @@ describe('sizes that the caller expects', () => {
     expect(chosen('s6.ssm', { expected: { batch: 1, length: 128 } }, 1536)).toMatch(/^lanes\(/);
   });
 
-  it('change nothing in mode recurrent, nor for segments, which adapt at launch', () => {
+  it('change nothing in mode recurrent', () => {
     expect(chosen('s6.ssm', { mode: 'recurrent', expected: { batch: 1, length: 65536 } }, 1536)).toMatch(/^lanes\(/);
-    expect(chosen('hgrn.ssm', { expected: { batch: 1, length: 65536 } }, 256)).toMatch(/^segments\(.*halvings 3/);
+  });
+
+  it('give more segments to fewer channels', () => {
+    expect(chosen('hgrn.ssm', {}, 256)).toMatch(/^segments\(.*segments 8,/);
+    expect(chosen('hgrn.ssm', { expected: { batch: 1, length: 65536 } }, 256)).toMatch(/^segments\(.*segments 32,/);
   });
 });
