@@ -23,7 +23,7 @@ devices.set('wasm', await openWasm({ workers: 1 }));
 if (opened !== null) devices.set('wgsl', fromDevice(opened));
 afterAll(async () => { for (const device of devices.values()) await device[Symbol.asyncDispose](); });
 
-const layers = { wasm: ['s4d', 's5-bidirectional', 'reverseBefore', 'realDecay'], wgsl: ['s4d'] } as const;
+const layers = { wasm: ['s4d', 's5-bidirectional', 'reverseBefore', 'realDecay'], wgsl: ['s4d', 'reverseAverage'] } as const;
 const lengths = { wasm: [1023, 1500, 5000], wgsl: [1500] } as const;
 
 describe.each([...devices.keys()])('%s', (target) => {
@@ -47,7 +47,7 @@ describe.each([...devices.keys()])('%s', (target) => {
       convolved[Symbol.dispose]();
     }
     recurrent[Symbol.dispose]();
-  });
+  }, 300_000);
 });
 
 /** Both sides repeat f32 roundings for as many tokens as the modes remember; the transition of the recurrence is one of them. */
@@ -74,7 +74,7 @@ describe('one layer', async () => {
     const wanted = await runLayer(recurrent, spec, sizes, false);
     const made = await runLayer(convolved, spec, sizes, false);
     for (const [tensor, numbers] of wanted) expect.soft(relativeError(required(made.get(tensor), tensor), numbers), tensor).toBeLessThan(longBar);
-  });
+  }, 300_000);
 
   it.each(['wasm', 'wgsl'] as const)('has no tensor larger than a small multiple of its input for %s', (target) => {
     const { plans } = compileSpec(spec, { target, mode: 'conv' });

@@ -49,6 +49,16 @@ const average = `layer Average(D = 8) {
   output y[D] = x * u
 }`;
 
+const reverseAverage = `layer ReverseAverage(D = 4) {
+  input u[D]
+  param raw[D] = normal()
+  state x[D] {
+    next x = sigmoid(raw) * x + u
+    order reverse
+  }
+  output y[D] = x
+}`;
+
 const oneInput = `layer OneInput(H = 4, P = 3) {
   input u
   param Lambda_re[P] = -0.5, Lambda_im[P] = pi * iota(P)
@@ -79,7 +89,7 @@ function specOfText(name: string, text: string, sizes: Readonly<Record<string, n
 /** All layers, small. */
 export const convolutionLayers: readonly ConvolutionLayer[] = [
   ...examples.map(([name, sizes]) => ({ name, spec: specOfText(name, readFileSync(`examples/${name}.ssm`, 'utf8'), sizes) })),
-  ...Object.entries({ bilinear, realDecay, reverseBefore, average, oneInput, chain }).map(([name, text]) => ({ name, spec: specOfText(name, text) })),
+  ...Object.entries({ bilinear, realDecay, reverseBefore, average, reverseAverage, oneInput, chain }).map(([name, text]) => ({ name, spec: specOfText(name, text) })),
 ];
 
 export { specOfText };
