@@ -16,7 +16,7 @@ import { renderTable, writeDiagnostics } from '../output.ts';
 import { configurationOf, deviceNameOf, layerHash, storedSchedule } from '../tune/apply.ts';
 import { bucketOf, findExact, readTuning, storeTuning, type TuningEntry, type TuningKey } from '../tune/cache.ts';
 import { openMeasurer, type Objective } from '../tune/measure.ts';
-import { search, type SearchEvent, type SearchResult } from '../tune/search.ts';
+import { search, type Refusal, type SearchEvent, type SearchResult } from '../tune/search.ts';
 import { configurationKey, scheduleSpace, type Configuration, type FixedOptions } from '../tune/space.ts';
 
 export type TuneOptions = {
@@ -107,6 +107,23 @@ function entryOf({ key, spec }: Task, { best, milliseconds: time, startMilliseco
   };
 }
 
+/** A length at which every seam of a configuration is met: checkpoints, tiles, pieces of time; never longer than asked for. */
+function shortLength({ interval, schedules }: Configuration, length: number): number {
+  const pieces = [...schedules.values()].map(({ split }) => split?.size ?? 0);
+  return Math.min(length, Math.max(4 * interval, 2 * Math.max(0, ...pieces)) + 5);
+}
+
+/**
+ * Whether outputs, saved states and gradients of a found configuration agree with the rule's: the search
+ * runs its objective's entry points only, and an artifact has them all.
+ */
+async function confirm({ device, spec, options }: Task, fixed: FixedOptions, start: Configuration, found: Configuration): Promise<Refusal | null> {
+  const sizes: RunSizes = { batch: Math.min(2, options.batch), length: shortLength(found, options.length) };
+  using measurer = await openMeasurer({ device, spec, fixed: { ...fixed, entries: 'all' }, objective: 'training', sizes, seed: options.seed, start });
+  const taken = await measurer.sample(found);
+  return typeof taken === 'number' || taken.kind === 'same' ? null : taken;
+}
+
 async function tune(task: Task, isStopped: () => boolean): Promise<Tuned> {
   const { environment, options, spec, device, host, known } = task;
   const sizes: RunSizes = { batch: options.batch, length: options.length };
@@ -121,7 +138,10 @@ async function tune(task: Task, isStopped: () => boolean): Promise<Tuned> {
     const result = await search({
       space, measurer, now: host.now, budget: options.budget, isStopped, onEvent: talk.event, ...(resumeAt === null ? {} : { resumeAt }),
     });
-    return { entry: entryOf(task, result, known?.measured ?? 0), result, start: space.start };
+    const refusal = space.keyOf(result.best) === space.keyOf(space.start) ? null : await confirm(task, fixed, space.start, result.best);
+    if (refusal !== null) talk.event({ kind: 'refused', configuration: result.best, refusal });
+    const kept = refusal === null ? result : { ...result, best: space.start, milliseconds: result.startMilliseconds };
+    return { entry: entryOf(task, kept, known?.measured ?? 0), result: kept, start: space.start };
   } finally {
     talk.end();
   }

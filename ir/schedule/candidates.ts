@@ -49,10 +49,10 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
   lanes: {
     workgroupSize: workgroups,
     lanes: () => powers(1, 32),
-    tile: ({ plan, interval }) => (plan.history === null ? powers(4, interval).filter((each) => interval % each === 0) : [interval]),
+    channels: (request) => [1, 2, 4].filter((each) => (request.plan.channels.at(-1)?.size ?? 1) % each === 0),
+    tile: ({ plan, interval }) => (plan.history === null ? powers(4, 64).filter((each) => interval % each === 0 || each % interval === 0) : [interval]),
     channelSums: ({ machine }) => (machine.shuffleWidth >= 32 ? ['shuffle', 'shared'] : ['shared']),
     prefetch: switches,
-    channelsPerThread: () => powers(1, 4),
     exponentShare: () => [0, 1, 2, 3, 4, 6, 8],
   },
   segments: {
@@ -62,6 +62,11 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     tokens: () => powers(1, 32),
     prefetch: switches,
     halvings: (_, { workgroupSize, segments }) => [0, 1, 2, 3].filter((each) => Number(workgroupSize) / Number(segments) >= 2 ** each),
+  },
+  step: {
+    workgroupSize: workgroups,
+    lanes: (_, { workgroupSize }) => powers(1, Math.min(32, Number(workgroupSize))),
+    rows: () => powers(1, 8),
   },
 };
 
@@ -76,9 +81,9 @@ function meetsCheckpoints({ segments, tokens }: SegmentsParameters, interval: nu
 function isLegal(parameters: ScanParameters, { plan, machine, interval }: CandidateRequest): boolean {
   if (parameters.kind === 'segments') return meetsCheckpoints(parameters, interval);
   if (parameters.kind !== 'lanes') return true;
-  const { workgroupSize, lanes, channelSums } = parameters;
+  const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
   const states = plan.innerCount / lanes;
-  return Number.isInteger(states) && states <= mostStatesPerThread && lanes <= workgroupSize && interval % lanes === 0
+  return Number.isInteger(states) && states * channels <= mostStatesPerThread && lanes <= workgroupSize && (tile * channels) % lanes === 0
     && (channelSums === 'shared' || workgroupSize % 32 === 0)
     && lanesSharedBytes(plan, parameters) <= machine.sharedBytes;
 }
