@@ -14,7 +14,7 @@ import torch
 
 from . import driver, nvrtc
 from .memory import UNWANTED, ZEROS, Kept
-from .plan import Plan, count, dynamic_bytes, make_plan
+from .plan import Plan, dynamic_bytes, make_plan
 from .structure import Entry
 
 _buffer = driver.LaunchBuffer()
@@ -109,7 +109,7 @@ class Program:
                 if tensor is None:
                     if not self.optional[len(pointers)]:
                         return None
-                    pointer, own = self.zeros.at(4 * count(shape))
+                    pointer, own = self.zeros.at(plan.bytes[len(pointers)])
                     pointers.append(pointer)
                     used.append(own)
                     continue
@@ -141,9 +141,9 @@ class Program:
         plan = self.plan(batch, length)
         pointers: List[int] = []
         used: List[Optional[torch.Tensor]] = []
-        for tensor, shape in zip(given, plan.shapes):
+        for tensor, size in zip(given, plan.bytes):
             if tensor is None:
-                pointer, own = self.zeros.at(4 * count(shape))
+                pointer, own = self.zeros.at(size)
             else:
                 own = tensor if tensor.is_contiguous() else tensor.contiguous()
                 pointer = own.data_ptr()
@@ -157,9 +157,9 @@ class Program:
     def _run(self, plan: Plan, used: List[Optional[torch.Tensor]], pointers: List[int], drop: bool):
         device = self.device
         results = []
-        for (shape, dtype, like), droppable in zip(plan.results, self.droppable):
+        for (shape, dtype, size, like), droppable in zip(plan.results, self.droppable):
             if drop and droppable:
-                pointer, own = self.unwanted.at(4 * count(shape))
+                pointer, own = self.unwanted.at(size)
                 pointers.append(pointer)
                 results.append(own)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import Callable, List, Optional, Sequence, Tuple
 
 import torch
@@ -29,6 +30,10 @@ def check_implementation(implementation: str) -> None:
         raise ValueError(f"'implementation' is {implementation!r}, expected \"kernels\" or \"reference\"")
 
 
+def _picker(places: Sequence[int]) -> Callable:
+    return itemgetter(*places) if len(places) > 1 else lambda arguments: [arguments[at] for at in places]
+
+
 class LayerOperators:
     """The operators of one layer: 'forward', 'forward_saved', 'backward', 'backward_final' and 'step'."""
 
@@ -44,6 +49,7 @@ class LayerOperators:
             entry: tuple(self.arguments.roles.index((each.role, each.subject)) for each in self.first[entry].given)
             for entry in ("forward", "forwardSaved", "step") if entry in self.first
         }
+        self.pick = {entry: _picker(places) for entry, places in self.pickers.items()}
         self.gradients = Gradients(self) if "forwardSaved" in self.first else None
         self._register()
 
@@ -86,7 +92,7 @@ class LayerOperators:
             program = self.programs.loaded[(entry, storage, lead.get_device())]
         except (KeyError, AttributeError, IndexError, TypeError):
             return None
-        return program.try_run(batch, length, [arguments[at] for at in self.pickers[entry]], drop)
+        return program.try_run(batch, length, self.pick[entry](arguments), drop)
 
     def _checked(self, entry: str, prepared: List[Optional[torch.Tensor]], is_plain: bool):
         """A call with checked arguments; through the dispatcher where something may want to see it."""

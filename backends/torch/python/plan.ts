@@ -35,10 +35,12 @@ class Launch(NamedTuple):
 class Plan(NamedTuple):
     """An entry point for one batch and length."""
 
+    #: of the given tensors
     shapes: Tuple[tuple, ...]
     strides: Tuple[tuple, ...]
-    #: shape and type of each result, and a given tensor that has both
-    results: Tuple[Tuple[tuple, torch.dtype, Optional[int]], ...]
+    bytes: Tuple[int, ...]
+    #: shape, type and bytes of each result, and a given tensor that has the same shape and type
+    results: Tuple[Tuple[tuple, torch.dtype, int, Optional[int]], ...]
     scratch_bytes: int
     scratch_offsets: Tuple[int, ...]
     launches: Tuple[Launch, ...]
@@ -68,7 +70,8 @@ def make_plan(entry: Entry, functions: Dict[str, int], batch: int, length: int) 
     outputs = [(tensor.shape(batch, length), tensor.dtype) for tensor in entry.results]
     return Plan(
         shapes, tuple(_strides(shape) for shape in shapes),
-        tuple((shape, dtype, like.get((shape, dtype))) for shape, dtype in outputs),
+        tuple(count(shape) * tensor.dtype.itemsize for shape, tensor in zip(shapes, entry.given)),
+        tuple((shape, dtype, count(shape) * dtype.itemsize, like.get((shape, dtype))) for shape, dtype in outputs),
         total, tuple(offsets), tuple(each for each in launches if each is not None),
     )
 

@@ -96,6 +96,8 @@ def evaluate_size(size, batch, length):
     if operator == "multiply":
         return left * right
     if operator == "ceil-divide":
+        if isinstance(right, int) and right == 0:  # pieces of nothing
+            return 0
         return (left + right - 1) // right
     if operator == "minimum":
         return left if left < right else right

@@ -13,6 +13,7 @@ import torch
 import PACKAGE as package
 from PACKAGE import LAYER, reference
 from PACKAGE.ops import OPERATORS
+from PACKAGE.plan import make_plan
 
 FUNCTION = getattr(package, "FUNCTION")
 REFERENCE = getattr(reference, "FUNCTION")
@@ -157,6 +158,18 @@ class ReferenceTests(Agreement):
             return tuple(real(each) for each in results)
 
         self.assertTrue(torch.autograd.gradcheck(function, [arguments[name] for name in leaves], fast_mode=True))
+
+    def test_plans(self):
+        """Grids and sizes of every entry, for nothing, for little and for what the kernels cannot index."""
+        for storage, entries in OPERATORS.entries.items():
+            for entry in entries.values():
+                functions = {each["kernel"]: 1 for each in entry.dispatches}
+                for batch, length in ((0, 0), (0, 5), (2, 0), (1, 1), (3, 131)):
+                    made = make_plan(entry, functions, batch, length)
+                    self.assertTrue(all(min(each.shape) >= 0 for each in made.launches), f"{storage} {entry.name}")
+                    self.assertEqual(len(made.results), len(entry.results))
+                with self.assertRaisesRegex(ValueError, "too large"):
+                    make_plan(entry, functions, 2**31, 2**31)
 
     def test_cpu_tensors_are_refused_with_advice(self):
         with self.assertRaisesRegex(RuntimeError, "reference"):
