@@ -155,11 +155,11 @@ function declaredLayout(spec: LayerSpec): (role: TensorRole, subject: string, ax
   };
 }
 
-/** Tokens between saved states: what a thread can replay in registers; complex states take more of them but are dearer to save. */
+/** Tokens between saved states: what a thread can replay in registers; complex states take more of them but are dearer to save, and without register exchange sums over channels need the memory. */
 function defaultCheckpoints(spec: LayerSpec, machine: Machine): number {
   if (machine.maximumWorkgroup === 1) return defaultInterval;
   const isComplex = spec.body.some((item) => item.kind === 'state' && item.type === 'complex');
-  return isComplex ? 16 : 8;
+  return isComplex || machine.shuffleWidth < 32 ? 16 : 8;
 }
 
 function parameterOf(spec: LayerSpec, param: ParamSpec): ManifestParameter {

@@ -73,6 +73,10 @@ export function overTiles(frame: LanesFrame, range: Range, walk: (tile: Tile, fo
   const { builder, plan } = frame;
   const size = integer(frame.parameters.tile);
   const isAscending = plan.direction === 'ascending';
+  if (!frame.parameters.prefetch) {
+    overGuardedTiles(frame, range, walk);
+    return;
+  }
   const span = builder.let('span', subtract(range.end, range.start));
   const wholeCount = builder.let('whole_tiles', divide(span, size));
   const rest = builder.let('rest', remainder(span, size));
@@ -94,6 +98,17 @@ export function overTiles(frame: LanesFrame, range: Range, walk: (tile: Tile, fo
     walk({ base, count: size, isWhole: true }, prefetch === null ? base : builder.let('next_tile', baseOf(minimum(add(step, integer(1)), last))));
   });
   if (isAscending) tail();
+}
+
+/** All tiles by one guarded text: for targets whose compilers are slow, and which gain nothing from loads ahead. */
+function overGuardedTiles({ builder, plan, parameters }: LanesFrame, range: Range, walk: (tile: Tile, following: KernelExpression) => void): void {
+  const size = integer(parameters.tile);
+  const count = builder.let('tiles', divide(add(subtract(range.end, range.start), integer(parameters.tile - 1)), size));
+  builder.for('k', { start: integer(0), end: count }, (step) => {
+    const index = plan.direction === 'ascending' ? step : builder.let('tile', subtract(subtract(count, integer(1)), step));
+    const base = builder.let('tile_start', add(range.start, multiply(index, size)));
+    walk({ base, count: builder.let('tile_length', minimum(size, subtract(range.end, base))), isWhole: false }, base);
+  });
 }
 
 /** First row of this thread in the cooperative phases. */

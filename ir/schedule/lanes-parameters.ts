@@ -35,7 +35,7 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     for (const workgroupSize of sizes) {
       for (const tile of tiles) {
         const channels = pairs && states <= 4 ? 2 : 1;
-        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: true };
+        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide };
         if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
       }
     }

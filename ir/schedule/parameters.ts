@@ -33,10 +33,14 @@ export type LanesParameters = {
   readonly workgroupSize: number;
   /** threads per channel */
   readonly lanes: number;
+  /** neighbouring channels of one thread, which share what it loads of values common to all channels */
+  readonly channels: VectorWidth;
   /** tokens per tile; the checkpoint interval where forward states are replayed */
   readonly tile: number;
   /** how per-token sums over channels are formed */
   readonly channelSums: 'shuffle' | 'shared';
+  /** whole tiles have a text of their own, without guards, with the next tile's loads in flight in registers */
+  readonly prefetch: boolean;
 };
 
 /** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */
