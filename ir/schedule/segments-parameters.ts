@@ -5,37 +5,16 @@
 import { required } from '../../support/invariant.ts';
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { Machine, SegmentsParameters } from './parameters.ts';
-import type { ValueId } from '../tensor/ops.ts';
-import { operandsOf } from '../tensor/walk.ts';
-import { hasChannelAxis, ofCoefficient, variesInTime, type RegionPlan } from './region-plan.ts';
+import { hasChannelAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 
 /** Whether the schedule can take a scan. */
 export function isSegmentable(plan: RegionPlan): boolean {
-  if (plan.inner.length > 0 || plan.channels.length === 0 || readsStates(plan)) return false;
+  if (plan.inner.length > 0 || plan.channels.length === 0) return false;
   return plan.op.yields.every((each) => {
     const { axes } = required(plan.types.get(each.value), 'type');
     const hasAll = plan.channels.every((channel) => axes.includes(channel.name)) && axes.includes('batch');
     return hasAll && variesInTime(plan, each.value) && !plan.channels.some((channel) => each.sumOver.includes(channel.name));
   });
-}
-
-/**
- * Whether what drives the recurrence reads replayed states (the slope of a function of a state, in a
- * backward pass): the first walk over a segment knows none.
- */
-function readsStates(plan: RegionPlan): boolean {
-  const states = new Set([...(plan.history?.previous ?? []), ...(plan.history?.current ?? [])].map((each) => each.id));
-  const { coefficient, drive, release } = plan.recurrence;
-  const stack = [...ofCoefficient(coefficient), ...drive, ...(release ?? [])];
-  const seen = new Set<ValueId>();
-  for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
-    if (states.has(id)) return true;
-    if (seen.has(id)) continue;
-    seen.add(id);
-    const definition = plan.definitions.get(id);
-    if (definition !== undefined) stack.push(...operandsOf(definition.op));
-  }
-  return false;
 }
 
 /** Operands of the region that are read per token and channel. */

@@ -141,9 +141,11 @@ class SegmentsEmission {
     const targets = required(this.#request.summary, 'summary');
     const decay = targets.decay.map((_, part) => this.#builder.var('decay_total', literal(part === 0 ? 1 : 0, withWidth(f32, this.#parameters.lanes))));
     const exchange = this.#declareExchange('', plan.recurrence);
+    const replayExchange = this.#declareReplayExchange();
     this.#overTiles((tile) => {
+      const history = this.#replay === null ? null : this.#replayTile(this.#replay.recurrence, tile, replayExchange);
       const kept = this.#declareKept('', plan.recurrence);
-      this.#exchangeEnds(exchange, tile, this.#scanFromZero(plan.recurrence, kept, tile, plan.direction));
+      this.#exchangeEnds(exchange, tile, this.#scanFromZero(plan.recurrence, kept, tile, { direction: plan.direction, history }));
       this.#combine(exchange, tile, { state, decay });
     });
     this.#guard([isEqual(this.#segment, integer(0)), this.#isValid], () => {
@@ -163,11 +165,11 @@ class SegmentsEmission {
     const sums = new Map(yields.filter((each) => each.sumsTime).map((each) =>
       [each, builder.var(`${required(plan.names.get(each.yielded.value), 'name')}_sum`, literal(0, withWidth(f32, this.#parameters.lanes)))] as const));
     const exchange = this.#declareExchange('', plan.recurrence);
-    const replayExchange = this.#replay === null || this.#stride() === 1 ? null : this.#declareExchange('replay_', this.#replay.recurrence);
+    const replayExchange = this.#declareReplayExchange();
     this.#overTiles((tile) => {
       const history = this.#replay === null ? null : this.#replayTile(this.#replay.recurrence, tile, replayExchange);
       const kept = this.#declareKept('', plan.recurrence);
-      this.#exchangeEnds(exchange, tile, this.#scanFromZero(plan.recurrence, kept, tile, plan.direction));
+      this.#exchangeEnds(exchange, tile, this.#scanFromZero(plan.recurrence, kept, tile, { direction: plan.direction, history }));
       const start = this.#combine(exchange, tile, { state, decay: null });
       this.#walk(start, kept, tile, { sums, history });
     });
@@ -284,7 +286,7 @@ class SegmentsEmission {
   }
 
   /** The segment's end state from zero, and its decay; keeps what the second walk needs. */
-  #scanFromZero(recurrence: Recurrence, kept: Kept, tile: Tile, direction: 'ascending' | 'descending'): { end: readonly Variable[]; decay: readonly Variable[] } {
+  #scanFromZero(recurrence: Recurrence, kept: Kept, tile: Tile, { direction, history }: { direction: 'ascending' | 'descending'; history: readonly RegisterArray[] | null }): { end: readonly Variable[]; decay: readonly Variable[] } {
     const builder = this.#builder;
     const wide = withWidth(f32, this.#parameters.lanes);
     builder.comment('each segment from zero');
@@ -292,6 +294,7 @@ class SegmentsEmission {
     const decay = kept.transition.map((_, part) => builder.var('decay_product', literal(part === 0 ? 1 : 0, wide)));
     this.#eachToken(direction, (index) => {
       this.#beginToken(tile, index);
+      if (history !== null) this.#setHistory(history, index);
       this.#keep(recurrence, kept, index, this.#isInside(tile, index));
       const { carried } = this.#advance(recurrence, kept, index, end.map((each) => builder.let('before', variable(each))));
       const values = [...carried, ...productOf(kept.transition.map((array) => element(array, index)), decay.map((each) => builder.let('product', variable(each))))]
@@ -307,6 +310,11 @@ class SegmentsEmission {
     const make = (name: string) => (): SharedArray => this.#builder.shared(`${prefix}${name}`, withWidth(f32, lanes), 2 * workgroupSize);
     const parts = recurrence.coefficient.kind === 'exponent' ? [0] : recurrence.coefficient.parts;
     return { end: recurrence.current.map(make('segment_end')), decay: parts.map(make('segment_decay')) };
+  }
+
+  /** The same for the replay, where checkpoints lie further apart than segments. */
+  #declareReplayExchange(): Exchange | null {
+    return this.#replay === null || this.#stride() === 1 ? null : this.#declareExchange('replay_', this.#replay.recurrence);
   }
 
   #slot(tile: Tile, segment: KernelExpression): KernelExpression {
@@ -379,7 +387,7 @@ class SegmentsEmission {
         this.#keep(recurrence, kept, index, this.#isInside(tile, index));
       });
     } else {
-      this.#exchangeEnds(exchange, tile, this.#scanFromZero(recurrence, kept, tile, 'ascending'));
+      this.#exchangeEnds(exchange, tile, this.#scanFromZero(recurrence, kept, tile, { direction: 'ascending', history: null }));
       const first = builder.let('chunk_segment', multiply(divide(this.#segment, integer(stride)), integer(stride)));
       builder.for('s', { start: integer(0), end: integer(stride - 1), unroll: true }, (step) =>
         builder.if(less(add(first, step), this.#segment), () => this.#over(exchange, this.#slot(tile, add(first, step)), state, null)));

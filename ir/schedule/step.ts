@@ -9,7 +9,7 @@
  */
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
-import { add, builtin, divide, element, horizontalAdd, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, splat, subtract, variable } from '../kernel/builder.ts';
+import { add, builtin, divide, element, horizontalAdd, integer, KernelBuilder, less, literal, loadEarly, loadShared, minimum, multiply, remainder, splat, subtract, variable } from '../kernel/builder.ts';
 import { f32, withWidth, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable, type VectorWidth } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
@@ -174,12 +174,12 @@ class StepEmission {
         const here = withCoordinates(at, site.coordinates);
         states.forEach((array, part) => {
           const initial = plan.op.initial?.[part];
-          const value = initial === undefined ? literal(0) : loadValue(builder, memory(initial), here, this.#vector());
+          const value = initial === undefined ? literal(0) : loadEarly(loadValue(builder, memory(initial), here, this.#vector()));
           builder.setElement(array, this.#slot(row, site.step), splat(value, width));
         });
         for (const [id, array] of this.#staged) {
           const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-          builder.setElement(array, this.#slot(row, site.step), splat(loadValue(builder, memory(operand), here, this.#vector()), width));
+          builder.setElement(array, this.#slot(row, site.step), splat(loadEarly(loadValue(builder, memory(operand), here, this.#vector())), width));
         }
       });
     });

@@ -48,6 +48,14 @@ const gated = `layer G(H = 3, W = 4) {
   output y[H, W] = h * tanh(raw)
 }`;
 
+/** Its adjoint is driven by slopes at replayed states. */
+const curved = `layer T(D = 8) {
+  input a[D], b[D]
+  selective a
+  state h[D] { next h = a * h + b }
+  output y[D] = tanh(h) * b
+}`;
+
 const invariant = `layer I(D = 6) {
   input u[D]
   param rate[D] = 0, angle[D] = 0
@@ -94,7 +102,7 @@ function runAll(spec: LayerSpec, sizes: RunSizes, options: Omit<CompileOptions, 
   return found;
 }
 
-const layers: Readonly<Record<string, string>> = { real: real(''), reverse: real('order reverse'), odd: real('', 'D = 7'), complex, gated, invariant };
+const layers: Readonly<Record<string, string>> = { real: real(''), reverse: real('order reverse'), odd: real('', 'D = 7'), complex, gated, curved, invariant };
 
 type Case = readonly [string, SegmentsParameters, { readonly length: number; readonly pieceLength?: number }];
 
@@ -111,6 +119,9 @@ const cases: readonly Case[] = [
   ['complex', segments(1, 8, 2, 4), { length: 21 }],
   ['complex', segments(2, 4, 2, 4, true), { length: 35 }],
   ['complex', segments(4, 4, 4, 2), { length: 35, pieceLength: 16 }],
+  ['curved', segments(1, 8, 2, 4), { length: 21 }],
+  ['curved', segments(2, 4, 4, 2, true), { length: 37 }],
+  ['curved', segments(1, 8, 4, 2), { length: 37, pieceLength: 16 }],
   ['gated', segments(1, 8, 2, 4), { length: 21 }],
   ['gated', segments(4, 4, 4, 2, true), { length: 37 }],
   ['real', segments(2, 8, 8, 2, true), { length: 77 }],
