@@ -59,10 +59,20 @@ function drawNumbers(spec: LayerSpec, tensor: ManifestTensor, count: number, see
   const random = makeRandom(nameSeed(tensor.name) + Math.imul(seed, 7919));
   const indices = spec.inputs.find((each) => each.name === tensor.subject)?.values ?? null;
   const draw = indices !== null ? () => Math.floor(indices * random()) : tensor.storage === 'i32' ? () => Number(random() < 0.01) : () => random() - 0.5;
-  // a plain loop: tensors of a benchmark have tens of millions of numbers
-  const numbers = new Float32Array(count);
-  for (let at = 0; at < count; at++) numbers[at] = draw();
-  return toStorage(numbers, tensor);
+  const own = new Float32Array(Math.min(count, period));
+  for (let at = 0; at < own.length; at++) own[at] = draw();
+  return repeated(toStorage(own, tensor), count);
+}
+
+/** Numbers that are drawn; longer tensors repeat them. A prime, so that rows of a tensor differ. */
+const period = 1_048_573;
+
+function repeated(own: TensorData, count: number): TensorData {
+  if (own.length >= count) return own;
+  const whole = new (own.constructor as new (length: number) => TensorData)(count);
+  whole.set(own);
+  for (let filled = own.length; filled < count; filled *= 2) whole.copyWithin(filled, 0, Math.min(filled, count - filled));
+  return whole;
 }
 
 /** The caller disposes them. Parameters come from the layer's initialisers, as `run` has them. */

@@ -42,7 +42,8 @@ prepare_node() {
 step() {
   name=$1
   shift
-  timeout "${LIMIT:-240}" "$@" > "$work/log" 2>&1
+  echo "-- $name: $*"
+  timeout -k 5 "${LIMIT:-240}" "$@" > "$work/log" 2>&1
   code=$?
   [ $code -eq 0 ] || { status=1; echo "exit status $code" >> "$work/log"; }
   echo "== $name"
