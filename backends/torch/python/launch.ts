@@ -138,6 +138,8 @@ class Program:
         if _current_device() != self.index:
             with torch.cuda.device(self.index):
                 return self.run(batch, length, given)
+        if batch == 0 or length == 0:
+            return self._run_empty(batch, length, given)
         plan = self.plan(batch, length)
         pointers: List[int] = []
         used: List[Optional[torch.Tensor]] = []
@@ -182,6 +184,20 @@ class Program:
             code = launch_kernel(address, function, None, extra)
             if code != 0:
                 self._retry(code, address, function, extra)
+        return results
+
+    def _run_empty(self, batch: int, length: int, given: Sequence[Optional[torch.Tensor]]) -> List[torch.Tensor]:
+        """No sequences, or none with a token: states stay, their gradients pass, all other gradients are zero."""
+        passed = {"final": "initial", "gradient": "final-cotangent"}
+        states = {(each.role, each.subject): tensor for each, tensor in zip(self.entry.given, given)}
+        results = []
+        for each in self.entry.results:
+            shape = each.shape(batch, length)
+            if each.role == "output" and 0 not in shape:
+                raise ValueError(f"output '{each.subject}' of layer {self.layer} has no value over {length} tokens")
+            result = torch.zeros(shape, dtype=each.dtype, device=self.device)
+            state = states.get((passed.get(each.role, ""), each.subject))
+            results.append(result if state is None else result.copy_(state))
         return results
 
     def _retry(self, code: int, address: int, function: int, extra: int) -> None:

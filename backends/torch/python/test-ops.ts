@@ -378,13 +378,18 @@ class KernelTests(Agreement):
 
     def test_empty(self):
         for batch, length in ((0, 5), (2, 0), (0, 0)):
-            if length == 0 and any("time" not in each.axes for each in LAYER.outputs):
-                continue  # a mean over no tokens has no value
             arguments = make_arguments(batch, length, device="cuda")
+            if batch > 0 and any("time" not in each.axes for each in LAYER.outputs):
+                with self.assertRaisesRegex(ValueError, "no value over 0 tokens"):  # a mean over none has none
+                    call(FUNCTION, arguments, return_final=True)
+                continue
             results = call(FUNCTION, arguments, return_final=True)
+            for state, final in zip(LAYER.states, results[len(LAYER.outputs):]):
+                self.close(real(final), real(arguments[state.name]), 0.0, f"final {state.subject}")
             gradients = differentiate(results, [torch.ones_like(real(each)) for each in results], arguments)
             for name, value in gradients.items():
-                self.assertTrue(value is None or not bool(value.isnan().any()), f"{name} at batch {batch}, length {length}")
+                expected = 1.0 if name in {each.name for each in LAYER.states} else 0.0
+                self.assertTrue(value is None or bool((value == expected).all()), f"{name} at batch {batch}, length {length}")
 
     def test_messages(self):
         arguments = make_arguments(2, 6, device="cuda")
