@@ -82,6 +82,8 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .action((files: string[], options: FormatOptions) => act('format', options, () => runFormat(environment, files, options)));
   withTuning(withCompiler(withLayer(program.command('compile').description('write kernels and their manifest, or a module that carries them').argument('<file>', 'text; `-` is the standard input')), ['ts', 'torch']))
     .option('--out-dir <folder>', 'where the files go')
+    .addOption(new Option('--batch <number>', 'sequences to expect: time is cut where so few leave a GPU empty; other sizes run too').argParser(positiveInteger))
+    .addOption(new Option('--length <number>', 'tokens to expect, with --batch').argParser(positiveInteger))
     .addOption(new Option('--emit <form>', 'form of the module of `--target ts`; `types` declares what a bundler plugin imports').choices(['ts', 'js', 'types']).default('ts'))
     .addOption(new Option('--carry <target...>', 'for which devices that module has kernels (default: wasm and wgsl)').choices(['wasm', 'wgsl', 'cuda']).default([]))
     .addOption(new Option('--dtypes <dtype...>', 'input types that a package of `--target torch` has kernels for (default: all)').choices(['f32', 'bf16', 'f16']).default([]))

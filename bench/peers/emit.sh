@@ -20,6 +20,15 @@ emit() {
   # shellcheck disable=SC2086
   $command compile "$texts/$layer$channels.ssm" --target torch --dtypes $dtypes --size "D=$channels" "$@" --out-dir "$target/$layer-$channels"
 }
+# few FILE LAYER CHANNELS BATCH LENGTH [SIZE…]: a package that expects a small batch, for which time is cut
+few() {
+  file=$1 layer=$2 channels=$3 batch=$4 length=$5
+  shift 5
+  sed "s/^layer $layer(/layer ${layer}D${channels}B$batch(/" "$file" > "$texts/$layer$channels-$batch.ssm"
+  # shellcheck disable=SC2086
+  $command compile "$texts/$layer$channels-$batch.ssm" --target torch --dtypes $dtypes --batch "$batch" --length "$length" \
+    --size "D=$channels" "$@" --out-dir "$target/$layer-$channels-$batch"
+}
 dtypes='f32 bf16'
 if [ "$sizes" = --small ]; then
   emit examples/s6.ssm S6 64
@@ -29,6 +38,10 @@ if [ "$sizes" = --small ]; then
   emit bench/layers/complex-scan.ssm ComplexScan 32
 else
   for channels in 1536 2048 5120; do emit examples/s6.ssm S6 "$channels"; done
+  dtypes=bf16
+  few examples/s6.ssm S6 1536 2 2048
+  few examples/s6.ssm S6 2048 1 65536
+  few examples/s6.ssm S6 5120 1 8192
   dtypes=f32
   emit examples/s4d.ssm S4D 1024
   emit bench/layers/real-scan.ssm RealScan 1536

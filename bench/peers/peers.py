@@ -80,6 +80,10 @@ class OurPackages:
             found.parent.name: found.parent for found in sorted(Path(folder).glob("**/statefuse_*/__init__.py"))
         }
 
+    def first(self, *layers: str) -> str:
+        """The first of these that there is a package of, else the last."""
+        return next((each for each in layers if f"statefuse_{each.lower()}" in self._folders), layers[-1])
+
     def function(self, layer: str, suffix: str = "") -> Callable[..., object]:
         name = layer.lower()
         package = f"statefuse_{name}"

@@ -105,7 +105,7 @@ def s6(device: str, ours: OurPackages, which: str, dtype: str, batch: int, chann
         _expect(which, reference.s6, names, S6_AXES),
         size * (streams * count + 2 * times * batch * length * states),
         lambda chip: floor(chip, batch, channels, length, states, size),
-        [ours.layer(f"S6D{channels}", S6_STREAMS, S6_WEIGHTS), mamba_scan()], S6_AXES,
+        [ours.layer(ours.first(f"S6D{channels}B{batch}", f"S6D{channels}"), S6_STREAMS, S6_WEIGHTS), mamba_scan()], S6_AXES,
     )
 
 

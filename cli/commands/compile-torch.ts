@@ -7,7 +7,7 @@ import { exitCodes, UsageError, type CommandEnvironment, type ExitCode } from '.
 import { parseSizes, readSource, requireLayer } from '../load.ts';
 import { writeDiagnostics, writeDocument } from '../output.ts';
 import { writeFiles } from '../write-files.ts';
-import type { CompileCommandOptions } from './compile.ts';
+import { expectedSizes, type CompileCommandOptions } from './compile.ts';
 
 export type TorchOptions = Omit<CompileCommandOptions, 'target'> & { readonly dtypes: readonly CompileCommandOptions['dtype'][]; readonly name?: string };
 
@@ -28,7 +28,7 @@ export async function runCompileTorch(
   const wanted = options.dtypes.length > 0 ? options.dtypes : options.dtype === 'f32' ? allStorages : [options.dtype];
   const stored: StoredArtifact[] = [];
   for (const storage of allStorages.filter((each) => wanted.includes(each))) {
-    const result = compileLayer(environment, spec, { target: 'cuda', mode: options.mode, storage }, options, progress);
+    const result = compileLayer(environment, spec, { target: 'cuda', mode: options.mode, storage, ...expectedSizes(options) }, options, progress);
     if (result === null) {
       environment.writeError(`stopped after ${options.stopAfter ?? ''}; nothing was written\n`);
       return exitCodes.success;

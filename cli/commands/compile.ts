@@ -1,6 +1,7 @@
 /** `statefuse compile`: kernels and manifest of one layer for one target, written into a folder. */
 import { resolve } from 'node:path';
 import type { Artifact, TargetName } from '../../backends/artifact.ts';
+import type { CompileOptions } from '../../backends/compile.ts';
 import { cudaPrefix, renderCudaHeader, renderCudaUnit } from '../../backends/cuda/index.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
 import { compileLayer, type DumpOptions, type Progress } from '../compile-layer.ts';
@@ -16,8 +17,17 @@ export type CompileCommandOptions = DumpOptions & {
   readonly size: readonly string[];
   readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly dtype: 'f32' | 'f16' | 'bf16';
+  /** sizes that the caller expects */
+  readonly batch?: number;
+  readonly length?: number;
   readonly json?: boolean;
 };
+
+/** The compiler's view of sizes that were given. */
+export function expectedSizes({ batch, length }: Pick<CompileCommandOptions, 'batch' | 'length'>): Pick<CompileOptions, 'expected'> {
+  if (batch === undefined && length !== undefined) throw new UsageError('`--length` says nothing without `--batch`');
+  return batch === undefined ? {} : { expected: { batch, ...(length === undefined ? {} : { length }) } };
+}
 
 /** The files of an artifact; `manifest.json` is the manifest with the file of each kernel beside it. */
 export function filesOf(artifact: Artifact): readonly OutputFile[] {
@@ -52,7 +62,7 @@ export async function runCompile(
   const sizes = parseSizes(options.size);
   const file = await readSource(environment, path);
   const { spec, warnings } = requireLayer(file, { layer: options.layer ?? null, sizes });
-  const result = compileLayer(environment, spec, { target: options.target, mode: options.mode, storage: options.dtype }, options, progress);
+  const result = compileLayer(environment, spec, { target: options.target, mode: options.mode, storage: options.dtype, ...expectedSizes(options) }, options, progress);
   const isJson = options.json === true;
   if (!isJson) writeDiagnostics(environment, warnings);
   if (result === null) {

@@ -52,7 +52,8 @@ function expectedSplit(threadsPerSequence: number, machine: Machine, { expected,
   if (pieces < leastPieces) return null;
   const least = Math.max(piece, 8 * interval);
   if (expected.length === undefined) return { size: least };
-  const size = Math.max(least, Math.ceil(expected.length / pieces / interval) * interval);
+  // twice the pieces that fill the machine: their ends do not fall together (measured on Hopper)
+  const size = Math.max(least, Math.ceil(expected.length / (2 * pieces) / interval) * interval);
   return Math.ceil(expected.length / size) < leastPieces ? null : { size };
 }
 
@@ -66,7 +67,7 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   }
   const lanes = lanesParametersFor(plan, machine, request.interval);
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
-    const cut = request.mode === 'auto' ? expectedSplit(plan.channelCount * lanes.lanes, machine, request, piece) : null;
+    const cut = request.mode === 'auto' ? expectedSplit((plan.channelCount * lanes.lanes) / lanes.channels, machine, request, piece) : null;
     const why = cut === null ? '' : `; time is cut because a batch of ${request.expected?.batch ?? 0} leaves the machine empty`;
     const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens${why}`;
     return { schedule: { parameters: lanes, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
