@@ -50,6 +50,7 @@ export function makeFrame(builder: KernelBuilder, request: ScanRequest, paramete
   const steps = plan.innerCount / parameters.lanes;
   const rows = (parameters.tile * parameters.channels) / parameters.lanes;
   invariant([channelsPerGroup, steps, rows].every(Number.isInteger), 'lanes must divide the workgroup, the inner axis and the rows of the tile');
+  invariant(parameters.channels <= parameters.lanes, 'a workgroup has a thread for each of its channels');
   invariant((plan.channels.at(-1)?.size ?? 1) % parameters.channels === 0, 'channels of a thread must divide the last channel axis');
   return { builder, request, plan, parameters, channelsPerGroup, steps, rows };
 }

@@ -34,7 +34,7 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     if (![1, 2, 4, 8, 16].includes(lanes)) continue;
     for (const workgroupSize of sizes) {
       for (const tile of tiles) {
-        const channels = pairs && states <= 4 ? 2 : 1;
+        const channels = pairs && states <= 4 && lanes >= 2 ? 2 : 1;
         const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide };
         if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
       }

@@ -21,6 +21,7 @@ import { f32, type Kernel, type KernelExpression, type RegisterArray, type Share
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import { toReal } from './elementwise.ts';
 import {
   both, channelOf, firstRow, guard, makeFrame, orZero, overRows, overStaged, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
 } from './lanes-frame.ts';
@@ -274,7 +275,7 @@ class LanesEmission {
         const values = this.#cooperative;
         values.beginToken(time);
         values.overrideScalars((id) => ahead?.early(id, pass) ?? null);
-        const computed = this.#exports.map((id) => values.scalar(id));
+        const computed = this.#exports.map((id) => toReal(values.scalar(id)));
         this.#exports.forEach((id, at) => {
           const value = required(computed[at], 'export');
           const row = rows.get(id);
@@ -292,7 +293,7 @@ class LanesEmission {
       for (const id of this.#staged) {
         const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
         const value = ahead === null ? loadValue(builder, memory(operand), coordinates) : ahead.staged(id, pass);
-        builder.storeShared(required(this.#stagedArrays.get(id), 'staged'), place, value);
+        builder.storeShared(required(this.#stagedArrays.get(id), 'staged'), place, toReal(value));
       }
     });
   }
