@@ -39,25 +39,40 @@ const tolerances = { f32: 1e-4, f16: 1e-2, bf16: 2e-2 } as const;
 const warmUps = 2;
 
 type Ready = { readonly layer: PreparedLayer; readonly runner: EntryRunner };
-type Results = ReadonlyMap<string, Float64Array>;
+/** As they are stored: a layer's results can have a hundred million numbers. */
+type Stored = { readonly data: TensorData; readonly storage: ManifestTensor['storage'] };
+type Results = ReadonlyMap<string, Stored>;
 
-/** Numbers of a tensor as they count, whatever their storage. */
-function decode(data: TensorData, storage: ManifestTensor['storage']): Float64Array {
-  if (storage === 'bf16') return Float64Array.from(data, decodeBf16);
-  if (storage === 'f16') return Float64Array.from(data, decodeF16);
-  return Float64Array.from(data);
+/** Numbers of a tensor that are compared, at most; larger tensors are compared at this many places, spread evenly. */
+const comparedNumbers = 2 ** 22;
+
+const tables = new Map<ManifestTensor['storage'], Float32Array>();
+
+/** Values of all 16-bit patterns of a storage; null where numbers are stored as such. */
+function tableOf(storage: ManifestTensor['storage']): Float32Array | null {
+  const decode = storage === 'bf16' ? decodeBf16 : storage === 'f16' ? decodeF16 : null;
+  if (decode === null) return null;
+  const table = tables.get(storage) ?? Float32Array.from({ length: 65_536 }, (_, bits) => decode(bits));
+  tables.set(storage, table);
+  return table;
 }
 
 /** Relative L2 difference; infinite where a number is none in one of them only, or the sizes differ. */
-function difference(found: Float64Array, wanted: Float64Array): number {
-  if (found.length !== wanted.length) return Infinity;
+function difference(found: Stored | undefined, wanted: Stored): number {
+  if (found?.data.length !== wanted.data.length || found.storage !== wanted.storage) return Infinity;
+  const table = tableOf(wanted.storage);
+  // an odd stride, so that rows of even sizes are met in all their columns
+  const stride = Math.ceil(wanted.data.length / comparedNumbers) | 1;
   let [apart, size] = [0, 0];
-  for (let at = 0; at < wanted.length; at++) {
-    const [one, other] = [found[at] ?? NaN, wanted[at] ?? NaN];
-    if (Object.is(one, other)) continue;
-    apart += (one - other) ** 2;
+  for (let at = 0; at < wanted.data.length; at += stride) {
+    const [left, right] = [found.data[at] ?? NaN, wanted.data[at] ?? NaN];
+    const other = table === null ? right : (table[right] ?? NaN);
+    if (Number.isFinite(other)) size += other * other;
+    // equal bits: also where both are no number
+    if (left === right || (left !== left && right !== right)) continue;
+    const one = table === null ? left : (table[left] ?? NaN);
+    apart += (one - other) * (one - other);
   }
-  for (const each of wanted) if (Number.isFinite(each)) size += each ** 2;
   const relative = Math.sqrt(apart) / Math.max(Math.sqrt(size), 1e-30);
   return Number.isNaN(relative) ? Infinity : relative;
 }
@@ -151,20 +166,20 @@ class DeviceMeasurer implements Measurer<Configuration>, Disposable {
   }
 
   async #compare(runner: EntryRunner, artifact: Artifact, isStart: boolean): Promise<Refusal | null> {
-    const found = new Map<string, Float64Array>();
+    const found = new Map<string, Stored>();
     for (const name of entriesOfObjective[this.#request.objective]) {
       const entry = artifact.manifest.entries.find((each) => each.name === name);
       const results = await runner.results(name);
       for (const tensor of entry?.tensors ?? []) {
         const data = results.get(tensor.name);
         // what is saved depends on the interval; the gradients that come of it are compared
-        if (data !== undefined && tensor.role !== 'saved') found.set(`${name} ${tensor.name}`, decode(data, tensor.storage));
+        if (data !== undefined && tensor.role !== 'saved') found.set(`${name} ${tensor.name}`, { data, storage: tensor.storage });
       }
     }
     if (isStart) this.#wanted = found;
     const tolerance = tolerances[this.#request.fixed.storage ?? 'f32'];
     for (const [name, wanted] of this.#wanted ?? []) {
-      const apart = difference(found.get(name) ?? new Float64Array(), wanted);
+      const apart = difference(found.get(name), wanted);
       if (!(apart <= tolerance)) return { kind: 'disagrees', reason: `${name} differs by ${apart.toExponential(1)} (relative L2; at most ${tolerance})` };
     }
     return null;

@@ -67,7 +67,7 @@ describe('compile', () => {
   it('dumps the IR after passes and stops where told', async () => {
     const stopped = await compile('--stop-after', 'fuse-scan', '--dump-after', 'all', '--dump-dir', 'dumps');
     expect(stopped.code).toBe(0);
-    expect(readdirSync(join(folder, 'dumps'))).toEqual(['00-lower-spec.tir', '01-lower-complex.tir', '02-fuse-scan.tir']);
+    expect(readdirSync(join(folder, 'dumps'))).toEqual(['00-lower-spec.tir', '01-lower-complex.tir', '02-form-convolutions.tir', '03-fuse-scan.tir']);
     const one = await compile('--out-dir', 'out', '--dump-after', 'kernels');
     expect(one.error).toContain('// entry backward');
     const unknown = await compile('--out-dir', 'out', '--dump-after', 'fuse');

@@ -345,7 +345,7 @@ describe('run refuses', () => {
   });
 
   it('wrong command lines with code 2', async () => {
-    for (const parameters of [['-'], ['-', '--out', 'y.npy'], ['-', '--out', ''], ['-', '--out', 'o', '--input', 'u'], ['-', '--out', 'o', '--device', 'cuda']]) {
+    for (const parameters of [['-'], ['-', '--out', 'y.npy'], ['-', '--out', ''], ['-', '--out', 'o', '--input', 'u'], ['-', '--out', 'o', '--device', 'tpu']]) {
       const { code, error } = await run(parameters, cell);
       expect(code, parameters.join(' ')).toBe(2);
       expect(error).toMatch(/error: /);
