@@ -83,7 +83,7 @@ function isLegal(parameters: ScanParameters, { plan, machine, interval }: Candid
   if (parameters.kind !== 'lanes') return true;
   const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
   const states = plan.innerCount / lanes;
-  return Number.isInteger(states) && states * channels <= mostStatesPerThread && lanes <= workgroupSize && (tile * channels) % lanes === 0
+  return Number.isInteger(states) && states * channels <= mostStatesPerThread && lanes <= workgroupSize && channels <= lanes && (tile * channels) % lanes === 0
     && (channelSums === 'shared' || workgroupSize % 32 === 0)
     && lanesSharedBytes(plan, parameters) <= machine.sharedBytes;
 }
