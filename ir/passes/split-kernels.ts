@@ -45,8 +45,8 @@ export function splitKernels(module: TensorModule, target: TensorFunction, ids: 
 
 type Waiting = { readonly root: ValueId; readonly target: MemoryReference; readonly name: string };
 
-/** Pieces of sums over time: the axis, the least number of tokens in one, and the most pieces of a sequence. */
-const [pieceAxis, leastPiece, mostPieces] = ['piece', 256, 64];
+/** Pieces of sums over time: the axis (no other's name starts so), the least number of tokens in one, and the most pieces of a sequence. */
+const [pieceAxis, leastPiece, mostPieces] = ['stretch', 256, 64];
 
 /** Results of one elementwise launch; more would exceed the buffers of a small device. */
 const mostShared = 4;
