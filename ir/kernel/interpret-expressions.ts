@@ -163,44 +163,26 @@ function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, ma
   };
 }
 
-type Neighbours = { readonly indices: Evaluate; readonly memory: Memory; readonly width: number; readonly result: Float64Array };
-
-/** Several neighbouring scalars of a shared array. */
-function compileNeighbours({ indices, memory, width, result }: Neighbours, machine: Machine): Evaluate {
+function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine): Evaluate {
+  const indices = compileExpression(index, machine);
+  const memory = memoryOf(machine, array);
+  const result = new Float64Array(width * machine.size);
   const isWatched = memory.written !== null || memory.log !== null;
+  const perElement = array.type.width;
+  const elements = width / perElement;
   return () => {
     const where = indices();
     const { active, count, size } = machine;
     for (let position = 0; position < count; position += 1) {
       const invocation = active[position] ?? 0;
       const first = where[invocation] ?? 0;
-      const isInside = checkAccess(machine, memory, { index: first, width, aligned: true, invocation });
-      for (let component = 0; component < width; component += 1) {
-        const isGood = isInside && (!isWatched || noteRead(machine, memory, first + component, invocation));
-        result[component * size + invocation] = isGood ? memory.values[first + component] ?? 0 : memory.poison;
-      }
-    }
-    return result;
-  };
-}
-
-function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine): Evaluate {
-  const indices = compileExpression(index, machine);
-  const memory = memoryOf(machine, array);
-  const result = new Float64Array(width * machine.size);
-  const isWatched = memory.written !== null || memory.log !== null;
-  if (array.type.width < width) return compileNeighbours({ indices, memory, width, result }, machine);
-  return () => {
-    const where = indices();
-    const { active, count, size } = machine;
-    for (let position = 0; position < count; position += 1) {
-      const invocation = active[position] ?? 0;
-      const at = where[invocation] ?? 0;
-      const isInside = checkAccess(machine, memory, { index: at, width: 1, aligned: false, invocation });
-      const isGood = isInside && (!isWatched || noteRead(machine, memory, at, invocation));
-      for (let component = 0; component < width; component += 1) {
-        const value = memory.values[at * width + component] ?? 0;
-        result[component * size + invocation] = isGood ? value : memory.poison;
+      const isInside = checkAccess(machine, memory, { index: first, width: elements, aligned: elements > 1, invocation });
+      for (let element = 0; element < elements; element += 1) {
+        const isGood = isInside && (!isWatched || noteRead(machine, memory, first + element, invocation));
+        for (let component = 0; component < perElement; component += 1) {
+          const value = memory.values[(first + element) * perElement + component] ?? 0;
+          result[(element * perElement + component) * size + invocation] = isGood ? value : memory.poison;
+        }
       }
     }
     return result;

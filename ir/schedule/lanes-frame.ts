@@ -69,8 +69,11 @@ export function placeChannel(
 }
 
 
+/** Starts the loads of the whole tile at `base`. */
+export type Prefetch = { readonly load: (base: KernelExpression) => void };
+
 /** Runs the tiles of a range in visiting order. The whole-tile body gets the base of the tile that follows it. */
-export function overTiles(frame: LanesFrame, range: Range, walk: (tile: Tile, following: KernelExpression) => void, prefetch: ((base: KernelExpression) => void) | null): void {
+export function overTiles(frame: LanesFrame, range: Range, prefetch: Prefetch | null, walk: (tile: Tile, following: KernelExpression) => void): void {
   const { builder, plan } = frame;
   const size = integer(frame.parameters.tile);
   const isAscending = plan.direction === 'ascending';
@@ -91,7 +94,7 @@ export function overTiles(frame: LanesFrame, range: Range, walk: (tile: Tile, fo
   };
   if (!isAscending) tail();
   if (prefetch !== null) {
-    builder.if(less(integer(0), wholeCount), () => prefetch(builder.let('first_tile', baseOf(integer(0)))));
+    builder.if(less(integer(0), wholeCount), () => prefetch.load(builder.let('first_tile', baseOf(integer(0)))));
   }
   builder.for('k', { start: integer(0), end: wholeCount }, (step) => {
     const base = builder.let('tile_start', baseOf(step));

@@ -2,19 +2,11 @@
  * Sums of per-channel values over the threads of a workgroup in schedule `lanes`: per token over the
  * channels of a group, and over time for the rows of threads that share a channel. Fixed order.
  */
-import { add, binary, builtin, integer, less, literal, loadShared, multiply, variable, type KernelBuilder } from '../kernel/builder.ts';
+import { add, binary, builtin, integer, less, literal, loadShared, multiply, variable } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { withCoordinates, type Coordinates } from './access.ts';
-import type { LanesParameters } from './parameters.ts';
-import type { RegionPlan } from './region-plan.ts';
+import type { LanesFrame } from './lanes-frame.ts';
 import { storeValue, timeOfVisit, type YieldTarget } from './scan-request.ts';
-
-export type RowContext = {
-  readonly builder: KernelBuilder;
-  readonly plan: RegionPlan;
-  readonly parameters: LanesParameters;
-  readonly channelsPerGroup: number;
-};
 
 export type RowSums = {
   readonly each: YieldTarget;
@@ -25,7 +17,7 @@ export type RowSums = {
 };
 
 /** Stores, per token of the tile, the sum over this group's channels. */
-export function storeRowSums({ builder, plan, channelsPerGroup }: RowContext, { each, array, tile, coordinates }: RowSums): void {
+export function storeRowSums({ builder, plan, channelsPerGroup }: LanesFrame, { each, array, tile, coordinates }: RowSums): void {
   builder.barrier();
   builder.if(less(builtin('invocation'), tile.count), () => {
     const sum = builder.var('row', literal(0));
@@ -46,7 +38,7 @@ export type RowTotals = {
 };
 
 /** Adds up the rows that share a channel, and all channels where the yield sums them; stores the totals. */
-export function finishRowTotals({ builder, parameters, channelsPerGroup }: RowContext, { each, total, coordinates, isValid }: RowTotals): void {
+export function finishRowTotals({ builder, parameters, channelsPerGroup }: LanesFrame, { each, total, coordinates, isValid }: RowTotals): void {
   const scratch = builder.shared('row_sums', f32, parameters.workgroupSize);
   builder.storeShared(scratch, builtin('invocation'), variable(total));
   builder.barrier();

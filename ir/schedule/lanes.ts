@@ -1,11 +1,12 @@
 /**
  * Schedule `lanes`: several threads share a channel, each with a slice of the inner axis in registers;
- * a workgroup takes `workgroupSize / lanes` channels and walks over time in tiles. Per tile:
+ * a workgroup takes `workgroupSize / lanes` times `channels` channels and walks over time in tiles. Per tile:
  *   A  every thread computes per-channel values (Δ, Δ·u, …) for some of the tile's tokens, once,
  *      into shared memory, and values shared by all channels (B, C) are staged there;
  *   B  the recurrence over the tile's tokens, states in registers;
  *   C  sums over the inner axis are finished and per-channel results (read-out, skip, gate) computed
  *      and stored, again once per token and channel.
+ * Phases touch shared memory so that two barriers per tile keep them apart.
  * So a transcendental per channel is never repeated by the lanes, and global accesses are coalesced.
  *
  * Sums over channels per token (dB, dC) are reduced in the workgroup, by register exchange or through
@@ -27,7 +28,7 @@ import {
 } from './lanes-frame.ts';
 import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
 import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
-import { finishRowTotals, storeRowSums, type RowContext } from './lanes-rows.ts';
+import { finishRowTotals, storeRowSums } from './lanes-rows.ts';
 import { loadStates, storeStates } from './lanes-states.ts';
 import { LanesSums } from './lanes-sums.ts';
 import { LanesTokens, vectorFor } from './lanes-tokens.ts';
@@ -175,7 +176,7 @@ class LanesEmission {
     const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
     this.#declareSums();
     const prefetch = this.#makePrefetch(shared, []);
-    this.#overTiles(range, prefetch, (tile, following) => {
+    overTiles(this.#frame, range, prefetch, (tile, following) => {
       this.#phaseA(tile, prefetch);
       if (tile.isWhole) prefetch?.load(following);
       this.#builder.barrier();
@@ -210,7 +211,7 @@ class LanesEmission {
     const totals = new Map(scalars.filter((each) => each.sumsTime).map((each) => [each, builder.var(`${this.#nameOf(each.yielded.value)}_sum`, literal(0))]));
     const prefetch = this.#makePrefetch(shared, scalars.map((each) => each.yielded.value));
     const isWithin = checkpoints !== null && checkpoints.interval < this.#parameters.tile;
-    this.#overTiles(range, prefetch, (tile, following) => {
+    overTiles(this.#frame, range, prefetch, (tile, following) => {
       if (checkpoints !== null && !isWithin) this.#storeCheckpoint(state, own, tile, checkpoints);
       this.#phaseA(tile, prefetch);
       if (tile.isWhole) prefetch?.load(following);
@@ -231,7 +232,7 @@ class LanesEmission {
       channelSums.storeTile(tile, shared.coordinates);
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
-    for (const [each, total] of totals) finishRowTotals(this.#rowContext(), { each, total, ...shared });
+    for (const [each, total] of totals) finishRowTotals(this.#frame, { each, total, ...shared });
     if (finals !== null) this.#storeState(state, finals, own);
   }
 
@@ -243,11 +244,6 @@ class LanesEmission {
       frame: this.#frame, cooperative: shared, staged: this.#staged,
       early: streamsBehind(plan, this.#exports, new Set()), late: streamsBehind(plan, results, new Set(this.#exports)),
     });
-  }
-
-  /** Tiles in visiting order. Phases touch shared memory so that two barriers per tile keep them apart. */
-  #overTiles(range: Range, prefetch: LanesPrefetch | null, body: (tile: Tile, following: KernelExpression) => void): void {
-    overTiles(this.#frame, range, body, prefetch === null ? null : (base) => prefetch.load(base));
   }
 
   /** Stores the states if a checkpoint lies here: at the start of a tile, or at a token of it where tiles are longer than the interval. */
@@ -454,7 +450,7 @@ class LanesEmission {
       }
       values.overrideScalars(() => null);
     });
-    for (const { each, array } of acrossChannels) storeRowSums(this.#rowContext(), { each, array, tile, coordinates: shared.coordinates });
+    for (const { each, array } of acrossChannels) storeRowSums(this.#frame, { each, array, tile, coordinates: shared.coordinates });
   }
 
   /** Adds what the threads of a channel stored for a token. */
@@ -475,10 +471,6 @@ class LanesEmission {
     const made = this.#builder.shared(`${this.#nameOf(each.yielded.value)}_row`, f32, tokens * this.#channelsPerGroup);
     this.#rowArrays.set(each, made);
     return made;
-  }
-
-  #rowContext(): RowContext {
-    return { builder: this.#builder, plan: this.#request.plan, parameters: this.#parameters, channelsPerGroup: this.#channelsPerGroup };
   }
 
   #finishAccumulator(each: YieldTarget, arrays: readonly RegisterArray[], own: Placement): void {
