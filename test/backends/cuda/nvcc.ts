@@ -22,12 +22,18 @@ export function parseReport(log: string): readonly KernelReport[] {
   }));
 }
 
-/** Throws with the compiler's text when it warns or fails. */
-export function compileCuda(files: Readonly<Record<string, string>>, main: string): readonly KernelReport[] {
+/**
+ * Throws with the compiler's text when it warns or fails. One report per kernel and architecture (compute capability
+ * times ten).
+ */
+export function compileCuda(
+  files: Readonly<Record<string, string>>, main: string, architectures: readonly number[] = [90],
+): readonly KernelReport[] {
   const folder = mkdtempSync(join(tmpdir(), 'statefuse-nvcc-'));
   try {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    const flags = ['-std=c++17', '-arch=sm_90', '-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra', '-Xptxas', '-v', '-c'];
+    const targets = architectures.map((each) => `-gencode=arch=compute_${each},code=sm_${each}`);
+    const flags = ['-std=c++17', ...targets, '-Werror', 'all-warnings', '-Xcompiler', '-Wall,-Wextra', '-Xptxas', '-v', '-c'];
     const result = spawnSync('nvcc', [...flags, main, '-o', 'out.o'], { cwd: folder, encoding: 'utf8' });
     if (result.status !== 0) throw new Error(`nvcc failed:\n${result.stderr}\n${files[main] ?? ''}`);
     return parseReport(result.stderr);
