@@ -42,6 +42,6 @@ if [ $suite = webgpu ] && [ ! -e "$target/libvulkan.so.1.xz" ]; then
     echo 'pack: apt has no libvulkan1; the host must bring its own Vulkan loader' >&2
   fi
 fi
-cp "$root/scripts/gpu-host/run-$suite.sh" "$target/"
+cp "$root/scripts/gpu-host/run-$suite.sh" "$root/scripts/gpu-host/unpacked.sh" "$target/"
 chmod +x "$target/run-$suite.sh"
 du -k -s "$target" | awk '{ printf "packed %.1f MiB\n", $1 / 1024; if ($1 > 45 * 1024) { print "pack: above 45 MiB"; exit 1 } }'

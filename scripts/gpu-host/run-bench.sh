@@ -6,35 +6,15 @@
 # ONLY: rows of the peers' table. DEVICES: of `statefuse bench` (cuda webgpu). LAYERS: names of layers (below).
 # NODE_XZ: a packed Node elsewhere.
 packed=$(cd "$(dirname "$0")" && pwd)
-export OUT="${OUT:-$PWD/out}"
-mkdir -p "$OUT"
-OUT=$(cd "$OUT" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$packed/unpacked.sh"
 status=0
 steps=${*:-peers devices}
 
-unpack() {
-  if command -v xz > /dev/null; then xz -dc "$1"; else python3 -c 'import lzma, shutil, sys
-shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; fi
-}
-
 prepare_node() {
   [ ! -x "$work/node" ] || return 0
-  unpack "$packed/program.tar.xz" | tar -C "$work" -xf - || return 1
-  unpack "${NODE_XZ:-$packed/node.xz}" > "$work/node" && chmod +x "$work/node" || return 1
-  mkdir -p "$work/node_modules/webgpu/dist/linux-x64" "$work/lib"
-  [ ! -e "$packed/dawn.node.xz" ] || unpack "$packed/dawn.node.xz" > "$work/node_modules/webgpu/dist/linux-x64/dawn.node"
-  if ! ldconfig -p 2> /dev/null | grep -q 'libvulkan\.so\.1' && [ -e "$packed/libvulkan.so.1.xz" ]; then
-    unpack "$packed/libvulkan.so.1.xz" > "$work/lib/libvulkan.so.1"
-    export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-  fi
-  if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
-    for driver in /usr/local/nvidia/share/vulkan/icd.d /usr/share/vulkan/icd.d /etc/vulkan/icd.d; do
-      [ -e "$driver/nvidia_icd.json" ] && export VK_DRIVER_FILES="$driver/nvidia_icd.json" && break
-    done
-  fi
-  export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}" XDG_CACHE_HOME="${XDG_CACHE_HOME:-$work/cache}"
+  place_program || return 1
+  [ ! -e "$packed/dawn.node.xz" ] || place_webgpu || return 1
+  export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$work/cache}"
   cp "$packed"/bench/layers/*.ssm "$work/examples/"
 }
 

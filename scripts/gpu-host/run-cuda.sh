@@ -3,22 +3,9 @@
 # verifies every example on the GPU, then times and provokes errors (see cuda-suite.ts).
 # usage: run-cuda.sh [SUITE…]   suites of cuda-suite.ts; without names verify and all of them. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
 packed=$(cd "$(dirname "$0")" && pwd)
-export OUT="${OUT:-$PWD/out}"
-mkdir -p "$OUT"
-OUT=$(cd "$OUT" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-unpack() {
-  if command -v xz > /dev/null; then xz -dc "$1"; else python3 -c 'import lzma, shutil, sys
-shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; fi
-}
-unpack "$packed/program.tar.xz" | tar -C "$work" -xf - || exit 1
-node="${NODE:-$work/node}"
-mkdir -p "$(dirname "$node")"
-if [ ! -x "$node" ]; then
-  unpack "${NODE_XZ:-$packed/node.xz}" > "$node.$$" && chmod +x "$node.$$" && mv "$node.$$" "$node" || exit 1
-fi
+. "$packed/unpacked.sh"
+place_program || exit 1
+node=./node
 export XDG_CACHE_HOME="$work/cache" UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-8}"
 if [ -z "${STATEFUSE_NVRTC:-}" ] && ! ls /usr/local/cuda*/lib64/libnvrtc.so* > /dev/null 2>&1; then
   found=$(python3 -c 'import glob, site
