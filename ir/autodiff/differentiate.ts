@@ -119,7 +119,8 @@ class Differentiation {
       definition.results.forEach((value, at) => this.#primal.set(value.id, required(results[at], 'clone').id));
       return required(this.#primal.get(id), 'clone');
     }
-    const subject = `${required(this.#values.get(id), 'value').name}.${this.#saved.size}`;
+    // numbered by its place in forward: both backward functions read what one forwardSaved writes
+    const subject = `${required(this.#values.get(id), 'value').name}.${[...this.#values.keys()].indexOf(id)}`;
     this.#saved.set(id, subject);
     const argument = this.#builder.argument({ role: 'saved', subject, type: this.#typeOf(id) });
     this.#primal.set(id, argument);
