@@ -1,35 +1,19 @@
 /** Reads the text that a command was given, and its sizes, and checks a layer of it. */
-import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { elaborate, parse, type ElaborateOutcome, type ParseOutcome } from '../dsl/index.ts';
 import type { LayerSpec } from '../dsl/spec.ts';
 import { hasErrors, SsmError, ssmError, type Diagnostic } from '../support/diagnostic.ts';
 import type { SourceFile } from '../support/source.ts';
 import { UsageError, type CommandEnvironment } from './environment.ts';
+import { readFile, type FileLimit } from './read-file.ts';
 import { loadTypescript } from './typescript/host.ts';
 import { readTypescriptLayers } from './typescript/read-layers.ts';
 
 /** Larger files are refused before they are read; the language's own limit is far below. */
-const largestFile = 16 * 2 ** 20;
-
-function readBytes(environment: CommandEnvironment, path: string): Uint8Array {
-  try {
-    const full = resolve(environment.directory, path);
-    const stat = statSync(full);
-    if (stat.isDirectory()) throw ssmError('SSM7001', `\`${path}\` is a folder`, 'name a file');
-    if (stat.size > largestFile) throw ssmError('SSM1005', `\`${path}\` has ${stat.size} bytes`, 'split the file');
-    return readFileSync(full);
-  } catch (error) {
-    if (error instanceof SsmError) throw error;
-    const code = (error as { code?: unknown }).code;
-    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'access is denied' : `cannot be read (${String(code)})`;
-    throw ssmError('SSM7001', `\`${path}\`: ${why}`, 'check the path; `-` reads the standard input');
-  }
-}
+const largestFile: FileLimit = { bytes: 16 * 2 ** 20, code: 'SSM1005', help: 'split the file' };
 
 /** The text of a file, `-` for the standard input. Throws SSM7001, SSM7002. */
 export async function readSource(environment: CommandEnvironment, path: string): Promise<SourceFile> {
-  const bytes = path === '-' ? await environment.readInput() : readBytes(environment, path);
+  const bytes = path === '-' ? await environment.readInput() : readFile(environment, path, largestFile, 'check the path; `-` reads the standard input');
   const name = path === '-' ? '<stdin>' : path;
   try {
     return { name, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };

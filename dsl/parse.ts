@@ -15,8 +15,8 @@ import type { Diagnostic } from '../support/diagnostic.ts';
 import type { DiagnosticCode } from '../support/diagnostic-codes.ts';
 import type { SourceFile, Span } from '../support/source.ts';
 
-/** Longer texts are refused unread. */
-export const textLimit: number = 1 << 20;
+/** Longer texts are refused unread: a hundred times the longest example, and read within a second and 256 MiB. */
+export const textLimit: number = 1 << 18;
 /** Messages of one run. */
 export const messageLimit = 20;
 

@@ -42,6 +42,11 @@ export function indent(body: Doc): Doc {
 
 /** One after the other; strings stand for themselves. */
 export function concat(...parts: readonly (Doc | string)[]): Doc {
+  return sequence(parts);
+}
+
+/** The same for any number of parts: an engine takes some ten thousand arguments only. */
+export function sequence(parts: readonly (Doc | string)[]): Doc {
   return { kind: 'concat', parts: parts.map((each) => (typeof each === 'string' ? text(each) : each)) };
 }
 

@@ -2,14 +2,13 @@
  * Tensors from files, as `statefuse run` takes them: one safetensors file of many, or one npy file
  * under a name of the command line. Whatever is wrong with a file is said with its path.
  */
-import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { readNpy, type NpyData } from '../../runtime/io/npy.ts';
 import { readSafetensors, type SafetensorsData, type SafetensorsTensor } from '../../runtime/io/safetensors.ts';
-import { SsmError, ssmError } from '../../support/diagnostic.ts';
+import { SsmError } from '../../support/diagnostic.ts';
 import { decodeBf16, decodeF16 } from '../../support/float-bits.ts';
 import type { TensorData } from '../../runtime/device.ts';
 import { UsageError, type CommandEnvironment } from '../environment.ts';
+import { readFile, type FileLimit } from '../read-file.ts';
 
 /** Which names a file may bring: inputs files bring every role, the others their own. */
 export type FileRole = 'any' | 'param' | 'state';
@@ -26,21 +25,10 @@ export type FileTensor = {
 };
 
 /** The largest file that Node reads at once. */
-const largestFile = 2 ** 31 - 1;
+const largestFile: FileLimit = { bytes: 2 ** 31 - 1, code: 'SSM7001', help: null };
 
 function readBytes(environment: CommandEnvironment, path: string): Uint8Array {
-  try {
-    const full = resolve(environment.directory, path);
-    const stat = statSync(full);
-    if (stat.isDirectory()) throw ssmError('SSM7001', `\`${path}\` is a folder`, 'name a file');
-    if (stat.size > largestFile) throw ssmError('SSM7001', `\`${path}\` has ${stat.size} bytes, at most ${largestFile} can be read`);
-    return readFileSync(full);
-  } catch (error) {
-    if (error instanceof SsmError) throw error;
-    const code = String((error as { code?: unknown } | null)?.code ?? error);
-    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'access is denied' : `cannot be read (${code})`;
-    throw ssmError('SSM7001', `\`${path}\`: ${why}`, 'check the path');
-  }
+  return readFile(environment, path, largestFile, 'check the path');
 }
 
 /** Runs a reader; what it says about the bytes is said about the file. */

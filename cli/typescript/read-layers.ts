@@ -24,6 +24,23 @@ type BuilderNames = { readonly layer: ReadonlySet<string>; readonly tag: Readonl
 
 /** Every layer of a `.ts` file. Nothing in it is run, and nothing it imports is read. */
 export function readTypescriptLayers(typescript: Typescript, file: SourceFile): ParseOutcome {
+  try {
+    return readLayers(typescript, file);
+  } catch (error) {
+    // TypeScript's own parser has no limit but the stack
+    if (!(error instanceof RangeError)) throw error;
+    return { tree: { file, layers: [] }, diagnostics: [nestingError(file)] };
+  }
+}
+
+function nestingError(file: SourceFile): Diagnostic {
+  return makeDiagnostic({
+    code: 'SSM1004', message: 'the TypeScript is nested too deeply', primary: { file, span: { start: 0, end: 0 }, text: 'somewhere in this file' },
+    help: 'give parts of deep expressions names of their own',
+  });
+}
+
+function readLayers(typescript: Typescript, file: SourceFile): ParseOutcome {
   const kind = /x$/.test(file.name) ? typescript.ScriptKind.TSX : typescript.ScriptKind.TS;
   const source = typescript.createSourceFile(file.name, file.text, typescript.ScriptTarget.Latest, true, kind);
   const broken = syntaxErrors(typescript, source, file);

@@ -5,7 +5,7 @@
  */
 import type { TokenType } from 'chevrotain';
 import * as words from '../tokens.ts';
-import { concat, freshLine, group, indent, line, softLine, text, type Doc } from '../../support/doc.ts';
+import { concat, freshLine, group, indent, line, sequence, softLine, text, type Doc } from '../../support/doc.ts';
 import { depthChange } from './structure.ts';
 import type { FormatToken } from './tokens-with-comments.ts';
 
@@ -17,7 +17,7 @@ export const space: Doc = text(' ');
 /** The comments before a token that stands inside a statement. */
 export function commentsBefore(token: FormatToken): Doc {
   if (token.comments.length === 0) return nothing;
-  return concat(...token.comments.map((each) =>
+  return sequence(token.comments.map((each) =>
     each.place === 'behind' ? concat(' ', each.text, freshLine) : concat(freshLine, each.text, freshLine)));
 }
 
@@ -86,7 +86,7 @@ export function expressionDoc(tokens: Tokens, separator: Doc, indentation: 'own'
   const terms = rest.flatMap(([operator, ...operand]) => operator === undefined
     ? []
     : [spaced(operator, line), expressionDoc(operand, space, 'own')]);
-  const body = concat(...terms);
+  const body = sequence(terms);
   return group(concat(expressionDoc(first, separator, 'own'), indentation === 'own' ? indent(body) : body));
 }
 
@@ -121,7 +121,7 @@ function conditionalDoc(tokens: Tokens, separator: Doc, indentation: 'own' | 'gi
   const [first = [], ...branches] = cutAt(tokens, places);
   const [word, ...condition] = first;
   const head = word === undefined ? nothing : concat(spaced(word, separator), expressionDoc(condition, space, 'own'));
-  const body = concat(...branches.flatMap(([name, ...value]) => name === undefined
+  const body = sequence(branches.flatMap(([name, ...value]) => name === undefined
     ? []
     : [spaced(name, line), expressionDoc(value, space, 'own')]));
   return group(concat(head, indentation === 'own' ? indent(body) : body));
@@ -152,7 +152,7 @@ export function rowDoc(tokens: Tokens, separator: Doc): Doc {
     parts.push(bracketDoc(tokens.slice(at, at + length), lead));
     at += length - 1;
   }
-  return concat(...parts);
+  return sequence(parts);
 }
 
 function bracketLength(tokens: Tokens): number {
@@ -182,7 +182,7 @@ export function listDoc(tokens: Tokens, separator: Doc, indentation: 'own' | 'gi
     depth += depthChange(type);
     if (depth === 0 && type === words.comma) commas.push(at);
   }
-  return concat(...cutAt(tokens, commas).map((part, at) => {
+  return sequence(cutAt(tokens, commas).map((part, at) => {
     const [comma, ...rest] = part;
     if (at === 0 || comma === undefined) return partDoc(part, separator, indentation);
     return concat(spaced(comma, nothing), partDoc(rest, line, 'own'));

@@ -5,7 +5,7 @@
  */
 import { parse } from '../parse.ts';
 import { layerWord } from '../tokens.ts';
-import { concat, freshLine, group, hardLine, indent, line, renderDoc, type Doc } from '../../support/doc.ts';
+import { concat, freshLine, group, hardLine, indent, line, renderDoc, sequence, type Doc } from '../../support/doc.ts';
 import { hasErrors, type Diagnostic } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
 import type { SourceFile } from '../../support/source.ts';
@@ -28,7 +28,7 @@ export function format(file: SourceFile): FormatOutcome {
   const layers = readStatements(tokens.slice(0, -1)).map((layer, at) => concat(
     startOf(required(layer.head[0], 'layer'), at === 0 ? 'first' : 'apart'), statementDoc(layer),
   ));
-  const text = renderDoc(concat(...layers, endOf(last, layers.length === 0 ? 'first' : 'within')), lineWidth + 1);
+  const text = renderDoc(sequence([...layers, endOf(last, layers.length === 0 ? 'first' : 'within')]), lineWidth + 1);
   return { text: text === '' ? '' : `${text}\n`, diagnostics };
 }
 
@@ -41,7 +41,7 @@ type Position = 'first' | 'apart' | 'within';
 function commentLines(comments: readonly Comment[], position: Position): Doc {
   const [behind, ...rest] = comments;
   if (behind?.place === 'behind') return concat(' ', behind.text, commentLines(rest, position));
-  return concat(...comments.map((each, at) => {
+  return sequence(comments.map((each, at) => {
     const isApart = at === 0 ? position === 'apart' || (position === 'within' && each.hasBlankLineBefore) : each.hasBlankLineBefore;
     return concat(isApart ? blankLine : freshLine, each.text);
   }));
@@ -81,6 +81,6 @@ function blockDoc(first: FormatToken, rest: readonly FormatToken[], block: NonNu
     startOf(required(each.head[0], 'statement'), at === 0 ? 'first' : 'within'), statementDoc(each),
   ));
   const end = endOf(close, body.length === 0 ? 'first' : 'within');
-  return concat(head, indent(concat(...statements, end)), freshLine, close.image);
+  return concat(head, indent(sequence([...statements, end])), freshLine, close.image);
 }
 

@@ -35,7 +35,7 @@ export const provocations: readonly Provocation[] = [
   { code: 'SSM1003', title: 'hexadecimal', text: inLet('«0x1F'), message: /not a number/, help: /decimal/ },
   { code: 'SSM1004', title: 'brackets', text: `layer A { let a = ${'('.repeat(128)}«1${')'.repeat(128)} output y per sequence = a }`, message: /nested too deeply/, help: /128 levels/ },
   { code: 'SSM1004', title: 'long sum', text: `layer A { let a = «1${' + 1'.repeat(1001)} output y per sequence = a }`, message: /nested too deeply/, help: /1000 operators/ },
-  { code: 'SSM1005', title: 'large file', text: `«layer A { output y per sequence = 1 }${' '.repeat(1 << 20)}`, message: /limit is 1048576/, help: /split/ },
+  { code: 'SSM1005', title: 'large file', text: `«layer A { output y per sequence = 1 }${' '.repeat(1 << 18)}`, message: /limit is 262144/, help: /split/ },
   { code: 'SSM1006', title: 'Greek letter', text: inLet('«α'), message: /U\+03B1/, help: /ASCII/ },
   { code: 'SSM1006', title: 'direction control in a comment', text: '// hello «\u202E\nlayer A { output y per sequence = 1 }', message: /U\+202E/, help: /delete/ },
   // names and shapes

@@ -3,11 +3,12 @@
  * like modules. Bundlers watch the text themselves, since it is a file; the declarations that give the
  * import its types are written beside it.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { basename, dirname, relative } from 'node:path';
 import type { UnpluginContext, UnpluginFactory, UnpluginMessage } from 'unplugin';
 import { loadTypescript } from '../../cli/typescript/host.ts';
-import { makeDiagnostic, SsmError, type Diagnostic } from '../../support/diagnostic.ts';
+import { writeFiles } from '../../cli/write-files.ts';
+import { makeDiagnostic, SsmError, ssmError, type Diagnostic } from '../../support/diagnostic.ts';
 import { renderDiagnostic } from '../../support/render-diagnostic.ts';
 import { positionOf, type SourceFile } from '../../support/source.ts';
 import { compileFile, type CompiledFile, type LayerOptions } from './compile-file.ts';
@@ -48,14 +49,18 @@ function writeDeclarations(path: string, text: string): void {
   } catch {
     // not there yet
   }
-  const partial = `${path}.${process.pid}.partial`;
-  writeFileSync(partial, text);
-  renameSync(partial, path);
+  writeFiles(dirname(path), dirname(path), [{ name: basename(path), content: text }], 'types');
 }
 
 function readText(id: string): SourceFile {
   const name = relative(process.cwd(), id);
-  return { name: name.startsWith('..') ? basename(id) : name, text: readFileSync(id, 'utf8') };
+  try {
+    return { name: name.startsWith('..') ? basename(id) : name, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(id)) };
+  } catch (error) {
+    const code = (error as { readonly code?: unknown } | null)?.code;
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw ssmError('SSM7002', `\`${name}\` is not UTF-8 text`, 'save the file as UTF-8');
+    throw ssmError('SSM7001', `\`${name}\` cannot be read (${String(code)})`, 'check the path of the import');
+  }
 }
 
 /** More than this is worth a word: base64 has 4 letters for 3 bytes. */
