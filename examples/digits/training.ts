@@ -20,7 +20,10 @@ export type TrainingOptions = {
   readonly seed: number;
   /** the run ends after so many steps, whatever the epochs */
   readonly stepLimit?: number;
-  readonly onProgress?: (progress: Progress) => void;
+  /** ends the run before the next step */
+  readonly signal?: AbortSignal;
+  /** waited for, so that a page can draw and listen between steps */
+  readonly onProgress?: (progress: Progress) => void | Promise<void>;
 };
 
 const warmUp = 0.05;
@@ -70,23 +73,24 @@ export async function trainDigits(
   const steps = Math.min(options.stepLimit ?? Infinity, perEpoch * options.epochs);
   const losses: number[] = [];
   layer.setParameters(toRecord(parameters));
-  for (let epoch = 0; losses.length < steps; epoch++) {
+  const isOver = (): boolean => losses.length >= steps || options.signal?.aborted === true;
+  for (let epoch = 0; !isOver(); epoch++) {
     const order = shuffled(train.count, options.seed, epoch);
-    for (let first = 0; first + options.batch <= order.length && losses.length < steps; first += options.batch) {
+    for (let first = 0; first + options.batch <= order.length && !isOver(); first += options.batch) {
       const rows = selectDigits(train, order.slice(first, first + options.batch));
       const { loss, gradients } = await lossGradients(layer, rows, parameters.keys());
       optimiser.step(gradients, rateAt((losses.length + 1) / steps, options.rate));
       layer.setParameters(toRecord(parameters));
       losses.push(loss);
-      options.onProgress?.({ epoch: epoch + 1, epochs: options.epochs, step: losses.length, steps, loss });
+      await options.onProgress?.({ epoch: epoch + 1, epochs: options.epochs, step: losses.length, steps, loss });
     }
   }
   return losses;
 }
 
-/** Share of rows whose largest score is the label's. */
-export async function accuracyOn(layer: Layer, rows: Digits, batch: number): Promise<number> {
-  let hits = 0;
+/** For each row the class with the largest score. */
+export async function predictDigits(layer: Layer, rows: Digits, batch: number): Promise<readonly number[]> {
+  const found: number[] = [];
   for (let first = 0; first < rows.count; first += batch) {
     const some = selectDigits(rows, Array.from({ length: Math.min(batch, rows.count - first) }, (_, at) => first + at));
     const { outputs } = await layer.forward({ inputs: { pixel: some.pixels, label: some.labels }, batch: some.count });
@@ -94,8 +98,14 @@ export async function accuracyOn(layer: Layer, rows: Digits, batch: number): Pro
     const classes = scores.length / some.count;
     for (let row = 0; row < some.count; row++) {
       const mine = Array.from({ length: classes }, (_, at) => scores[row * classes + at] ?? -Infinity);
-      if (mine.indexOf(Math.max(...mine)) === some.labels[row]) hits += 1;
+      found.push(mine.indexOf(Math.max(...mine)));
     }
   }
-  return hits / rows.count;
+  return found;
+}
+
+/** Share of rows whose largest score is the label's. */
+export async function accuracyOn(layer: Layer, rows: Digits, batch: number): Promise<number> {
+  const predicted = await predictDigits(layer, rows, batch);
+  return predicted.filter((guess, row) => guess === rows.labels[row]).length / rows.count;
 }

@@ -30,6 +30,7 @@ const exceptions: Readonly<Record<string, readonly string[]>> = {
   'backends/ts/layer-types.ts': ['typescript'],
   'backends/ts/syntax.ts': ['typescript'],
   'cli/typescript/read-layers.ts': ['typescript'],
+  'examples/web/vite.config.ts': ['vite'],
   'cli/typescript/static-values.ts': ['typescript'],
 };
 

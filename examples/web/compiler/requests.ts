@@ -1,0 +1,113 @@
+/** What the page asks about a text, answered by the compiler: pure functions, which the worker serves and tests call. */
+import type { Artifact } from '../../../backends/artifact.ts';
+import { compileSpec, type CompileResult } from '../../../backends/compile.ts';
+import { elaborate, format, loadLayer, parse } from '../../../dsl/index.ts';
+import type { LayerSpec } from '../../../dsl/spec.ts';
+import { explainLayer } from '../../../ir/explain/explain.ts';
+import { initialParameters } from '../../../ir/initial/index.ts';
+import { printKernel } from '../../../ir/kernel/print.ts';
+import { printModule } from '../../../ir/tensor/print.ts';
+import { hasErrors, SsmError } from '../../../support/diagnostic.ts';
+import { pageDiagnostic } from '../services/page-diagnostic.ts';
+import type {
+  AxisSize, CheckedText, CodeRequest, ExplainedLayer, ExplainRequest, LayerChoice, Listing, PreparedText, PrepareRequest, Section,
+} from '../services/protocol.ts';
+import { splitModuleText } from './split-module-text.ts';
+
+const fileName = 'layer.ssm';
+
+const sizesOf = (choice: LayerChoice): ReadonlyMap<string, number> => new Map(Object.entries(choice.sizes));
+
+/** The layer of a choice; throws an SsmError with every mistake. */
+function requireLayer(choice: LayerChoice): LayerSpec {
+  const { spec, diagnostics } = loadLayer({ name: fileName, text: choice.text }, choice.layer, { sizes: sizesOf(choice) });
+  if (spec === null) throw new SsmError(diagnostics);
+  return spec;
+}
+
+/** Mistakes of a text and, where there are none, its chosen layer. */
+export function checkText(choice: LayerChoice): CheckedText {
+  const start = performance.now();
+  const parsed = parse({ name: fileName, text: choice.text });
+  const layers = parsed.tree.layers.map((each) => each.name.text);
+  const chosen = parsed.tree.layers.find((each) => each.name.text === choice.layer) ?? parsed.tree.layers.at(-1);
+  const { spec, diagnostics } = hasErrors(parsed.diagnostics) || chosen === undefined
+    ? { spec: null, diagnostics: parsed.diagnostics }
+    : elaborate(parsed.tree, chosen.name.text, { sizes: sizesOf(choice) });
+  const own = new Set(chosen?.axes.map((each) => each.name.text));
+  const sizes: readonly AxisSize[] = spec?.axes.filter((each) => own.has(each.name)) ?? [];
+  return {
+    diagnostics: diagnostics.map(pageDiagnostic), layers,
+    layer: spec === null ? null : { name: spec.name, sizes, spec },
+    milliseconds: performance.now() - start,
+  };
+}
+
+/** IR or code as titled parts. Throws an SsmError for mistakes of the text and refusals of the target. */
+export function listCode(request: CodeRequest): Listing {
+  const spec = requireLayer(request);
+  const passes: Section[] = [];
+  const isTensor = request.view === 'tensor-ir';
+  const target = isTensor || request.view === 'kernel-ir' ? request.kernelTarget : request.view;
+  const start = performance.now();
+  const result = compileSpec(spec, {
+    target, mode: request.mode,
+    ...(isTensor ? { onPass: (title, module) => void passes.push({ title, text: printModule(module) }) } : {}),
+  });
+  const took = `${(performance.now() - start).toFixed(0)} ms`;
+  if (isTensor) return { sections: passes, summary: `${passes.length} passes, compiled in ${took}` };
+  const sections = request.view === 'kernel-ir' ? kernelSections(result) : codeSections(result.artifact);
+  return { sections, summary: `${describe(result.artifact, sections)}, mode ${result.artifact.manifest.mode}, compiled in ${took}` };
+}
+
+function kernelSections({ plans }: CompileResult): readonly Section[] {
+  return plans.flatMap((plan) => plan.kernels.map((kernel) => ({ title: `${plan.entry}: ${kernel.name}`, text: printKernel(kernel) })));
+}
+
+function codeSections({ code }: Artifact): readonly Section[] {
+  if (code.kind === 'wasm') return splitModuleText(code.text);
+  return [...code.kernels].map(([title, text]) => ({ title, text }));
+}
+
+function describe({ code }: Artifact, sections: readonly Section[]): string {
+  if (code.kind === 'wasm') return `${sections.length - 1} kernels in one module of ${(code.module.length / 1024).toFixed(1)} KiB`;
+  return `${sections.length} kernels`;
+}
+
+/** The explanation of a layer for a target; a refusal of the target is part of the answer. */
+export function explainText(request: ExplainRequest): ExplainedLayer {
+  const spec = requireLayer(request);
+  const compiled = attempt(() => compileSpec(spec, { target: request.target, mode: request.mode }));
+  const isRefused = compiled instanceof SsmError;
+  const explanation = explainLayer({
+    spec, sizes: { batch: request.batch, length: request.length },
+    module: isRefused ? null : compiled.module, plans: isRefused ? [] : compiled.plans,
+    decisions: isRefused ? [] : compiled.artifact.manifest.decisions,
+  });
+  return {
+    explanation, mode: isRefused ? request.mode : compiled.artifact.manifest.mode,
+    refusals: isRefused ? compiled.diagnostics.map(pageDiagnostic) : [],
+  };
+}
+
+function attempt<Value>(action: () => Value): Value | SsmError {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SsmError) return error;
+    throw error;
+  }
+}
+
+/** Kernels and initial parameters, ready for a device. */
+export function prepareText(request: PrepareRequest): PreparedText {
+  const spec = requireLayer(request);
+  const start = performance.now();
+  const { artifact } = compileSpec(spec, { target: request.target, mode: request.mode, entries: request.entries });
+  return { spec, artifact, parameters: initialParameters(spec, request.seed), milliseconds: performance.now() - start };
+}
+
+/** The text in its one layout, or null where the grammar refuses it. */
+export function formatText(text: string): string | null {
+  return format({ name: fileName, text }).text;
+}

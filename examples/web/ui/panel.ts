@@ -1,0 +1,23 @@
+/** What the page's panels share: the layer they are about, and how they are told of it. */
+import type { LayerSpec } from '../../../dsl/spec.ts';
+import type { LayerChoice, Mode } from '../services/protocol.ts';
+
+/** A layer without mistakes and the settings around it. */
+export type Subject = {
+  readonly choice: LayerChoice;
+  readonly spec: LayerSpec;
+  readonly mode: Mode;
+  readonly batch: number;
+  readonly length: number;
+};
+
+export type Panel = {
+  readonly id: string;
+  readonly title: string;
+  readonly element: HTMLElement;
+  /** called when the panel becomes visible, and when the subject changes while it is */
+  readonly show: (subject: Subject) => void;
+};
+
+/** Seconds that one answer of the compiler may take before its worker is started anew. */
+export const compileLimit = 15_000;
