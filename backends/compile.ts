@@ -3,22 +3,26 @@
  * point under the machine's schedules, then the back end. All choices are recorded as decisions.
  */
 import type { LayerSpec, ParamSpec } from '../dsl/spec.ts';
+import { obstaclesToConvolution } from '../ir/explain/convolution-facts.ts';
 import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { splitKernels, type SplitKernelsOptions } from '../ir/passes/split-kernels.ts';
 import type { Plan, TensorRole } from '../ir/plan.ts';
 import { runTensorPipeline, type TensorPassOptions } from '../ir/pipeline.ts';
-import type { ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
+import { transformFrom, type ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../ir/schedule/region-plan.ts';
 import { selectSchedule, selectStepSchedule, type ModeRequest, type ScheduleDecision } from '../ir/schedule/select-schedule.ts';
 import type { TensorFunction, TensorModule } from '../ir/tensor/ops.ts';
 import { contentHash } from '../support/hash.ts';
 import { required } from '../support/invariant.ts';
+import type { RunSizes } from '../support/size.ts';
 import type { Artifact, Decision, ManifestParameter, TargetName } from './artifact.ts';
 import { requestConvolutions } from './convolutions.ts';
 import { emitCuda } from './cuda/index.ts';
 import { machines } from './machines.ts';
+import type { Way } from './mode-costs.ts';
+import { modeDecision, selectMode, type ModeSelection } from './select-mode.ts';
 import { emitWasm } from './wasm/index.ts';
 import { emitWgsl } from './wgsl/index.ts';
 import { defaultWgslTarget, type WgslTarget } from './wgsl/target.ts';
@@ -59,6 +63,61 @@ const defaultPiece = 256;
 
 /** Compiles a checked layer. Throws an InternalError on a bug, an SsmError where a target cannot hold the layer. */
 export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileResult {
+  const settled = settleMode(spec, options);
+  const { module, plans, decisions, interval, isConvolved } = planLayer(spec, settled.options);
+  decisions.unshift(...settled.decisions);
+  const header = {
+    layer: spec.name, compiler: compilerVersion, mode: isConvolved ? 'conv' : modeOfSchedules(decisions),
+    contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),
+    axes: spec.axes, parameters: spec.params.map((param) => parameterOf(spec, param)), decisions,
+  } as const;
+  const { manifest, code } = emit(options, plans, header);
+  const indexInputs = spec.inputs.flatMap(({ name, values }) => (values === null ? [] : [{ name, values }]));
+  return { artifact: { manifest: indexInputs.length === 0 ? manifest : { ...manifest, indexInputs }, code }, plans, module };
+}
+
+/** Mode of a layer whose recurrences were scheduled so. */
+function modeOfSchedules(decisions: readonly Decision[]): 'recurrent' | 'scan' {
+  return decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent';
+}
+
+/** `auto` made definite where sizes are expected and convolution is legal; other requests as they are. */
+function settleMode(spec: LayerSpec, options: CompileOptions): { readonly options: CompileOptions; readonly decisions: readonly Decision[] } {
+  const isOpen = (options.mode ?? 'auto') === 'auto' && options.expected?.length !== undefined && options.schedule === undefined;
+  if (!isOpen || obstaclesToConvolution(spec).length > 0) return { options, decisions: [] };
+  const selection = explainMode(spec, options);
+  const { chosen } = selection;
+  const decisions = [modeDecision(selection)];
+  if (chosen.mode !== 'conv') return { options, decisions };
+  const machine = options.machine ?? machines[options.target];
+  const isUsual = (options.expected?.length ?? 0) >= transformFrom(machine, 'auto') === (chosen.convolution === 'fft');
+  return { options: { ...options, mode: 'conv', convolution: isUsual ? 'auto' : chosen.convolution }, decisions };
+}
+
+/** What `auto` takes at the expected sizes, whatever mode the options ask for, with the costs of every legal way there or at `nominal` sizes. */
+export function explainMode(spec: LayerSpec, options: CompileOptions, nominal: RunSizes | null = null): ModeSelection {
+  const own: CompileOptions = { ...options, mode: 'auto', entries: 'forward-only', onPass: () => {} };
+  const rule = modeOfSchedules(planLayer(spec, own).decisions);
+  const planForward = (way: Way): Plan => {
+    const pinned = way.mode === rule ? own : { ...own, ...way };
+    return required(planLayer(spec, pinned).plans.find((each) => each.entry === 'forward'), 'forward plan');
+  };
+  return selectMode({
+    target: options.target, machine: options.machine ?? machines[options.target], expected: options.expected ?? null, nominal,
+    obstacle: obstaclesToConvolution(spec)[0] ?? null, rule, planForward,
+  });
+}
+
+type PlannedLayer = {
+  readonly module: TensorModule;
+  readonly plans: readonly Plan[];
+  readonly decisions: Decision[];
+  readonly interval: number;
+  readonly isConvolved: boolean;
+};
+
+/** Every entry point's plan under the options' mode. */
+function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   const machine = options.machine ?? machines[options.target];
   const interval = options.checkpointInterval ?? defaultCheckpoints(spec, machine);
   const decisions: Decision[] = [];
@@ -102,14 +161,7 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   const plans = [...planned, ...step];
   const limits = { ...defaultLimits, sharedBytes: Math.max(defaultLimits.sharedBytes, machine.sharedBytes) };
   plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`, limits)));
-  const header = {
-    layer: spec.name, compiler: compilerVersion, mode: convolved !== null ? 'conv' : decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent',
-    contentHash: contentHash(JSON.stringify([spec, options.target, options.storage ?? 'f32', interval, decisions])),
-    axes: spec.axes, parameters: spec.params.map((param) => parameterOf(spec, param)), decisions,
-  } as const;
-  const { manifest, code } = emit(options, plans, header);
-  const indexInputs = spec.inputs.flatMap(({ name, values }) => (values === null ? [] : [{ name, values }]));
-  return { artifact: { manifest: indexInputs.length === 0 ? manifest : { ...manifest, indexInputs }, code }, plans, module };
+  return { module, plans, decisions, interval, isConvolved: convolved !== null };
 }
 
 function emit(options: CompileOptions, plans: readonly Plan[], header: Parameters<typeof emitWasm>[1]): Artifact {

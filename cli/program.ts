@@ -96,8 +96,8 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
       return runCompile(environment, file, options, run.progress);
     }));
   withTuning(withCompiler(withLayer(program.command('explain').description('say what was read, what is legal, and what will run').argument('<file>', 'text; `-` is the standard input'))))
-    .addOption(new Option('--batch <number>', 'sequences, for costs').argParser(positiveInteger).default(8))
-    .addOption(new Option('--length <number>', 'tokens, for costs').argParser(positiveInteger).default(2048))
+    .addOption(new Option('--batch <number>', 'sequences to expect (costs without them: for 8)').argParser(positiveInteger))
+    .addOption(new Option('--length <number>', 'tokens to expect, with --batch (costs without them: for 2048)').argParser(positiveInteger))
     .addHelpText('after', example('statefuse explain examples/s6.ssm --target wgsl'))
     .action((file: string, options: ExplainOptions) => act('explain', options, () => runExplain(environment, file, options, run.progress)));
   withLayer(program.command('verify').description('compare devices and modes with a float64 reference').argument('<file>', 'text; `-` is the standard input'))

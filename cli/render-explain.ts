@@ -1,5 +1,5 @@
 /** The page of `explain`: the pure document as text for a terminal, in the order a reader asks. */
-import type { Explanation, ExplainedEntry, ExplainedTensor } from '../ir/explain/explain.ts';
+import type { Explanation, ExplainedChoice, ExplainedEntry, ExplainedTensor } from '../ir/explain/explain.ts';
 import type { Quantity, StateFacts } from '../ir/explain/layer-facts.ts';
 import { renderTable } from './output.ts';
 
@@ -18,6 +18,7 @@ export function renderExplanation(page: Explanation, target: string, mode: strin
     renderEquations(page),
     renderSelectivity(page),
     renderModes(page, mode),
+    ...(page.choice === null ? [] : [renderChoice(page.choice, page)]),
     renderDecisions(page, target),
     ...(page.entries.length === 0 ? [] : [renderEntries(page, target)]),
   ].join('\n\n') + '\n';
@@ -89,6 +90,19 @@ function renderModes(page: Explanation, chosen: string): string {
     each.mode, !each.isLegal ? 'not legal' : !each.isGenerated ? 'legal, not made' : each.mode === chosen ? 'chosen' : 'legal', each.reason,
   ]);
   return ['Modes', renderTable(['', '', ''], rows, '  ').split('\n').slice(1).join('\n')].join('\n');
+}
+
+/** The modes' costs side by side, and what `auto` makes of them. */
+function renderChoice({ chosen, reason, machine, costs }: ExplainedChoice, { sizes }: Explanation): string {
+  const rows = costs.map((each) => [
+    each.name, String(each.launches), ...[each.bytes, each.flops, each.exponentials, each.functions].map(short), each.nanoseconds >= 1e3 ? `${short(each.nanoseconds / 1e3)} µs` : `${short(each.nanoseconds)} ns`, each.name === chosen ? 'chosen by auto' : '',
+  ]);
+  return [
+    `What the modes cost per token of all channels, at batch ${sizes.batch}, length ${sizes.length}: forward, from initial states of zero`,
+    renderTable(['', 'launches', 'bytes', 'flops', 'exp', 'other', 'time', ''], rows, '  '),
+    `  Times are estimated for ${machine}.`,
+    `  auto takes ${chosen}: ${reason}`,
+  ].join('\n');
 }
 
 /** Entry points for which the same was decided stand in one paragraph. */

@@ -1,12 +1,17 @@
 /** `statefuse explain`: one page about a layer for a reader of papers. */
 import type { TargetName } from '../../backends/artifact.ts';
-import { explainLayer } from '../../ir/explain/explain.ts';
+import { explainMode, type CompileOptions } from '../../backends/compile.ts';
+import { machineRates, nameOfWay } from '../../backends/mode-costs.ts';
+import type { LayerSpec } from '../../dsl/spec.ts';
+import { explainLayer, type ExplainedChoice } from '../../ir/explain/explain.ts';
 import { SsmError } from '../../support/diagnostic.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
+import type { RunSizes } from '../../support/size.ts';
 import { compileLayer, type DumpOptions, type Progress } from '../compile-layer.ts';
 import { exitCodes, type CommandEnvironment, type ExitCode } from '../environment.ts';
 import { parseSizes, readSource, requireLayer } from '../load.ts';
 import { exitCodeOf, writeDiagnostics, writeDocument } from '../output.ts';
+import { expectedSizes } from './compile.ts';
 import { renderExplanation } from '../render-explain.ts';
 
 export type ExplainOptions = DumpOptions & {
@@ -15,21 +20,24 @@ export type ExplainOptions = DumpOptions & {
   readonly size: readonly string[];
   readonly mode: 'auto' | 'recurrent' | 'scan' | 'conv';
   readonly dtype: 'f32' | 'f16' | 'bf16';
-  readonly batch: number;
-  readonly length: number;
+  /** sizes to expect; absent: costs are given for nominal ones */
+  readonly batch?: number;
+  readonly length?: number;
   readonly json?: boolean;
 };
 
-/** Costs are given for `--batch` and `--length`; nothing is executed. */
+/** Sizes for costs where none are given. */
+const nominal = { batch: 8, length: 2048 } as const;
+
+/** Costs are given for `--batch` and `--length`, which are expected then as `compile` expects them; nothing is executed. */
 export async function runExplain(
   environment: CommandEnvironment, path: string, options: ExplainOptions, progress: Progress,
 ): Promise<ExitCode> {
   const file = await readSource(environment, path);
   const { spec, warnings } = requireLayer(file, { layer: options.layer ?? null, sizes: parseSizes(options.size) });
-  const sizes = { batch: options.batch, length: options.length };
-  const compiled = attempt(() => compileLayer(
-    environment, spec, { target: options.target, mode: options.mode, storage: options.dtype }, { ...options, tunedFor: { sizes } }, progress,
-  ));
+  const sizes = { batch: options.batch ?? nominal.batch, length: options.length ?? nominal.length };
+  const request: CompileOptions = { target: options.target, mode: options.mode, storage: options.dtype, ...expectedSizes(options) };
+  const compiled = attempt(() => compileLayer(environment, spec, request, { ...options, tunedFor: { sizes } }, progress));
   if (compiled === null) {
     environment.writeError(`stopped after ${options.stopAfter ?? ''}\n`);
     return exitCodes.success;
@@ -37,7 +45,7 @@ export async function runExplain(
   const isRefused = compiled instanceof SsmError;
   const page = explainLayer({
     spec, sizes, module: isRefused ? null : compiled.module, plans: isRefused ? [] : compiled.plans,
-    decisions: isRefused ? [] : compiled.artifact.manifest.decisions,
+    decisions: isRefused ? [] : compiled.artifact.manifest.decisions, choice: isRefused ? null : choiceOf(spec, request, sizes),
   });
   const mode = isRefused ? options.mode : compiled.artifact.manifest.mode;
   const diagnostics = [...warnings, ...(isRefused ? compiled.diagnostics : [])];
@@ -48,6 +56,13 @@ export async function runExplain(
     writeDiagnostics(environment, diagnostics);
   }
   return exitCodeOf(diagnostics);
+}
+
+/** What `auto` takes, for a layer that has a recurrence. */
+function choiceOf(spec: LayerSpec, request: CompileOptions, sizes: RunSizes): ExplainedChoice | null {
+  if (!spec.body.some((item) => item.kind === 'state')) return null;
+  const { chosen, costs, reason } = explainMode(spec, request, sizes);
+  return { chosen: nameOfWay(chosen), reason, machine: machineRates[request.target].name, costs };
 }
 
 /** A target's refusal is part of the answer: the text is explained all the same. */

@@ -44,6 +44,20 @@ export type ExplainedFloor = {
 
 export type ExplainedDecision = { readonly subject: string; readonly chosen: string; readonly alternatives: readonly string[]; readonly reason: string };
 
+/** One way to evaluate the layer with its costs per token of all channels; nanoseconds are an estimate. */
+export type ExplainedWay = {
+  readonly name: string;
+  readonly launches: number;
+  readonly bytes: number;
+  readonly flops: number;
+  readonly exponentials: number;
+  readonly functions: number;
+  readonly nanoseconds: number;
+};
+
+/** What mode `auto` takes, and why. */
+export type ExplainedChoice = { readonly chosen: string; readonly reason: string; readonly machine: string; readonly costs: readonly ExplainedWay[] };
+
 export type Explanation = {
   readonly layer: string;
   readonly axes: readonly { readonly name: string; readonly size: number }[];
@@ -56,6 +70,8 @@ export type Explanation = {
   readonly outputs: readonly { readonly name: string; readonly axes: readonly string[]; readonly note: string; readonly formula: string }[];
   readonly readOuts: readonly Quantity[];
   readonly modes: readonly ModeFacts[];
+  /** null where nobody weighed the modes: a layer without a state, a target that cannot hold it */
+  readonly choice: ExplainedChoice | null;
   readonly transitionForms: readonly { readonly state: string; readonly form: 'exponent' | 'value' }[];
   readonly sizes: RunSizes;
   /** per token of `forward`, whatever the schedule; null without plans */
@@ -72,10 +88,11 @@ export type ExplainRequest = {
   readonly decisions: readonly ExplainedDecision[];
   /** sizes for which costs are given */
   readonly sizes: RunSizes;
+  readonly choice?: ExplainedChoice | null;
 };
 
 /** Builds the document; costs are per token at the given batch and length. */
-export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainRequest): Explanation {
+export function explainLayer({ spec, module, plans, decisions, sizes, choice = null }: ExplainRequest): Explanation {
   const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
   return {
     layer: spec.name,
@@ -88,7 +105,8 @@ export function explainLayer({ spec, module, plans, decisions, sizes }: ExplainR
     tails: spec.tails.map((each) => ({ name: each.name, axes: [String(each.count), ...each.axes], type: each.type, note: 'carried' })),
     outputs: spec.outputs.map((each) => ({ name: each.name, axes: each.axes, note: each.value.variance.time ? 'per token' : 'per sequence', formula: printFormula(each.value) })),
     readOuts: readOutQuantities(spec),
-    modes: describeModes(spec, module, sizes),
+    modes: describeModes(spec, module),
+    choice,
     transitionForms: transitionForms(module),
     sizes,
     floor: floorOf(spec, plans, sizes),

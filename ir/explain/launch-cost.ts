@@ -1,9 +1,10 @@
 /**
  * What a launch costs, read off its Kernel IR before target rewrites. Bytes are a floor: every buffer
- * once, however often it is read. Operations are those of the kernel as scheduled: loops count with
- * their trips for the first workgroup, a branch that only some invocations take counts for all.
+ * once, however often it is read. Operations are those of the kernel as scheduled: loops whose trips
+ * differ between workgroups (a triangle of tokens) count with the mean of some that are spread evenly,
+ * a branch that only some invocations take counts for all.
  */
-import type { KernelExpression, KernelStatement, Kernel, StorageType, VariableId } from '../kernel/nodes.ts';
+import type { Builtin, KernelExpression, KernelStatement, Kernel, StorageType, VariableId } from '../kernel/nodes.ts';
 import { bodiesOf, expressionsOf, operandsOf } from '../kernel/walk.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 
@@ -27,21 +28,47 @@ export function bytesOf(storage: StorageType): number {
 
 type Tally = { exponentials: number; functions: number; flops: number };
 type Known = { readonly value: number | null; readonly varies: boolean };
-type Frame = { readonly sizes: RunSizes; readonly values: Map<VariableId, Known>; readonly tally: Tally };
+type Frame = {
+  readonly sizes: RunSizes;
+  readonly values: Map<VariableId, Known>;
+  readonly tally: Tally;
+  /** the workgroup whose trips are counted */
+  readonly workgroup: Readonly<Partial<Record<Builtin, number>>>;
+  readonly dataBranches: DataBranches;
+  /** whether a loop's trips depended on the workgroup */
+  differs: boolean;
+};
+
+/** Whether a branch that only numbers in memory decide (is this initial state zero?) counts as taken. */
+export type DataBranches = 'taken' | 'passed';
+
+/** Workgroups that stand for all where trips differ, and the fraction between neighbours: the golden section spreads any number of them. */
+const [sampledWorkgroups, goldenSection] = [13, 0.6180339887498949];
 
 const unknown: Known = { value: null, varies: false };
 
 /** Whole-launch totals for a batch and a length. */
-export function costOfKernel(kernel: Kernel, sizes: RunSizes): LaunchCost {
-  const frame: Frame = { sizes, values: new Map(), tally: { exponentials: 0, functions: 0, flops: 0 } };
-  countBody(kernel.body, 1, frame);
-  const invocations = kernel.grid.reduce<number>((product, each) => product * evaluateSize(each, sizes), kernel.workgroupSize);
+export function costOfKernel(kernel: Kernel, sizes: RunSizes, dataBranches: DataBranches = 'taken'): LaunchCost {
+  const grid = kernel.grid.map((each) => evaluateSize(each, sizes));
+  const count = (fraction: number): Frame => {
+    const [x, y, z] = grid.map((each) => Math.floor(fraction * each));
+    const workgroup = { 'workgroup-x': x ?? 0, 'workgroup-y': y ?? 0, 'workgroup-z': z ?? 0 };
+    const frame: Frame = { sizes, values: new Map(), tally: { exponentials: 0, functions: 0, flops: 0 }, workgroup, dataBranches, differs: false };
+    countBody(kernel.body, 1, frame);
+    return frame;
+  };
+  const first = count(0);
+  const tallies = [first.tally];
+  if (first.differs) for (let sample = 1; sample < sampledWorkgroups; sample++) tallies.push(count((sample * goldenSection) % 1).tally);
+  const mean = (name: keyof Tally): number => tallies.reduce((sum, each) => sum + each[name], 0) / tallies.length;
+  const invocations = grid.reduce((product, each) => product * each, kernel.workgroupSize);
   const bytes = kernel.buffers.reduce((sum, each) => {
     const passes = each.access === 'read-write' ? 2 : 1;
     return sum + evaluateSize(each.size, sizes) * bytesOf(each.storage) * passes;
   }, 0);
-  const { exponentials, functions, flops } = frame.tally;
-  return { bytes, invocations, exponentials: exponentials * invocations, functions: functions * invocations, flops: flops * invocations };
+  return {
+    bytes, invocations, exponentials: mean('exponentials') * invocations, functions: mean('functions') * invocations, flops: mean('flops') * invocations,
+  };
 }
 
 function countBody(body: readonly KernelStatement[], times: number, frame: Frame): void {
@@ -57,6 +84,7 @@ function countStatement(statement: KernelStatement, times: number, frame: Frame)
     case 'for': {
       const [start, end] = [evaluate(statement.start, frame), evaluate(statement.end, frame)];
       frame.values.set(statement.variable.id, start);
+      frame.differs ||= start.varies || end.varies;
       const trips = start.value === null || end.value === null ? 1 : Math.max(0, Math.ceil((end.value - start.value) / statement.step));
       if (trips > 0) countBody(statement.body, times * trips, frame);
       return;
@@ -64,7 +92,8 @@ function countStatement(statement: KernelStatement, times: number, frame: Frame)
     case 'if': {
       const condition = evaluate(statement.condition, frame);
       const isKnown = condition.value !== null && !condition.varies;
-      if (!isKnown || condition.value !== 0) countBody(statement.whenTrue, times, frame);
+      const isTaken = isKnown ? condition.value !== 0 : condition.varies || frame.dataBranches === 'taken';
+      if (isTaken) countBody(statement.whenTrue, times, frame);
       else countBody(statement.whenFalse, times, frame);
       return;
     }
@@ -88,13 +117,13 @@ function countExpression(expression: KernelExpression, times: number, frame: Fra
   else if (flopOperators.has(expression.operator)) frame.tally.flops += count;
 }
 
-/** Integer arithmetic of bounds, with the first workgroup and invocation; null where data decide. */
+/** Integer arithmetic of bounds, with one workgroup and its first invocation; null where data decide. */
 function evaluate(expression: KernelExpression, frame: Frame): Known {
   switch (expression.kind) {
     case 'literal':
       return { value: expression.value, varies: false };
     case 'builtin':
-      return { value: 0, varies: true };
+      return { value: frame.workgroup[expression.builtin] ?? 0, varies: true };
     case 'uniform':
       return { value: evaluateSize(expression.uniform.value, frame.sizes), varies: false };
     case 'variable':

@@ -3,8 +3,7 @@
  * its formulas, what depends on the input and through which names, and which modes that allows.
  */
 import type { LayerSpec, SpecExpression, StateSpec } from '../../dsl/spec.ts';
-import type { RunSizes } from '../../support/size.ts';
-import { convolutionCosts, obstaclesToConvolution } from './convolution-facts.ts';
+import { obstaclesToConvolution } from './convolution-facts.ts';
 import { stepObstacle } from '../passes/pin-length.ts';
 import type { TensorModule } from '../tensor/ops.ts';
 import { childrenOf } from './expression-children.ts';
@@ -226,19 +225,8 @@ function reasonAgainstConvolution(spec: LayerSpec): string | null {
   return null;
 }
 
-/** `; at batch 8, length 2048: 98k flops a token recurrent, …` */
-function compareCosts(spec: LayerSpec, sizes: RunSizes): string {
-  const costs = convolutionCosts(spec, sizes);
-  if (costs === null) return '';
-  const text = (flops: number): string => (flops >= 1e4 ? `${Number((flops / 1e3).toPrecision(3))}k` : String(Math.round(flops)));
-  const ways = [['recurrent', costs.recurrent], ['convolved directly', costs.direct], ['by FFT', costs.fft]] as const;
-  const least = ways.reduce((best, each) => (each[1] < best[1] ? each : best));
-  const list = ways.map(([name, flops]) => `${text(flops)} ${name}`).join(', ');
-  return `; flops per token at batch ${sizes.batch}, length ${sizes.length}: ${list}; fewest ${least[0]}`;
-}
-
 /** Which evaluations the text allows, which of them this compiler makes, and why. */
-export function describeModes(spec: LayerSpec, module: TensorModule | null, sizes: RunSizes | null = null): readonly ModeFacts[] {
+export function describeModes(spec: LayerSpec, module: TensorModule | null): readonly ModeFacts[] {
   const step = reasonAgainstStep(spec, module);
   const convolution = reasonAgainstConvolution(spec) ?? obstaclesToConvolution(spec)[0] ?? null;
   const hasState = spec.body.some((item) => item.kind === 'state');
@@ -246,7 +234,7 @@ export function describeModes(spec: LayerSpec, module: TensorModule | null, size
   return [
     { mode: 'recurrent', isLegal: true, isGenerated: true, reason: 'token after token, always legal' },
     { mode: 'scan', isLegal: true, isGenerated: true, reason: 'the update is affine in the state, and affine maps compose associatively, so pieces of time can run side by side' },
-    { mode: 'conv', isLegal: convolution === null, isGenerated: convolution === null, reason: convolution ?? `time-invariant: one impulse response serves every token${sizes === null ? '' : compareCosts(spec, sizes)}` },
+    { mode: 'conv', isLegal: convolution === null, isGenerated: convolution === null, reason: convolution ?? 'time-invariant: one impulse response serves every token' },
     { mode: 'step', isLegal: step === null, isGenerated: step === null, reason: step ?? 'one token at a time with the state handed over (decoding)' },
   ];
 }

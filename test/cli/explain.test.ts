@@ -28,6 +28,20 @@ describe('explain', () => {
     expect(output).toContain('φ₁(Δ * A) * Δ * f_t');
   });
 
+  it('weighs the modes at the sizes to expect', async () => {
+    const sizes = ['--size', 'D=8', '--batch', '4', '--length', '4096'];
+    const { output } = await explain('s4d', ...sizes, '--json');
+    type Page = { choice: { chosen: string; reason: string; costs: { name: string; flops: number; bytes: number; nanoseconds: number }[] } };
+    const { choice } = JSON.parse(output) as Page;
+    expect(choice.costs.map((each) => each.name)).toEqual(['recurrent', 'scan', 'conv, direct', 'conv, FFT']);
+    for (const each of choice.costs) for (const cost of [each.flops, each.bytes, each.nanoseconds]) expect(cost).toBeGreaterThan(0);
+    expect(choice.chosen).toBe('recurrent');
+    expect(choice.reason).toMatch(/conv, FFT is estimated at .* a token, recurrent at .*, on one core; convolution is taken where it is 1.25 times faster/);
+    expect((await explain('s4d', ...sizes)).output).toMatch(/recurrent +1 +[^\n]+ns +chosen by auto/);
+    expect((await explain('s4d', ...sizes, '--size', 'N=512')).output).toMatch(/auto takes conv, FFT: /);
+    expect((await explain('s4d', '--size', 'D=8')).output).toMatch(/auto takes recurrent: batch and length are not known/);
+  }, 30_000);
+
   it.each([
     ['s5-bidirectional', /step +not legal +the state w is visited from the last token/, /w_\(t\+1\)/],
     ['mamba-block', /tail +h\.tail +\[batch, 3, E\]/, /ssm\.x_\(t-1\)/],
