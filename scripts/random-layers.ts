@@ -1,0 +1,73 @@
+/**
+ * Thousands of random layers through every mode and target, judged by the oracle: the long form of
+ * test/generate. Prints a progress line and a summary; failing layers are kept as `.ssm` and `.json`.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openWasm } from '../runtime/wasm/index.ts';
+import { fromDevice } from '../runtime/webgpu/index.ts';
+import { buildLayer } from '../test/generate/build-layer.ts';
+import { runCampaign, type CampaignSummary } from '../test/generate/campaign.ts';
+import { openTestDevice } from '../test/support/webgpu.ts';
+
+const usage = `random-layers [--seed N] [--count N] [--skip N] [--minutes N] [--webgpu-every N] [--keep FOLDER] [--no-reduce]`;
+
+function readOptions(): { seed: number; count: number; skip: number; minutes: number; webgpuEvery: number; keep: string; reduce: boolean } {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string', default: '1' }, count: { type: 'string', default: '1000' }, skip: { type: 'string', default: '0' },
+      minutes: { type: 'string', default: '600' }, 'webgpu-every': { type: 'string', default: '0' }, keep: { type: 'string', default: 'out/random-layers' },
+      'no-reduce': { type: 'boolean', default: false },
+    },
+  });
+  const number = (text: string): number => {
+    const value = Number(text);
+    if (!Number.isFinite(value) || value < 0) throw new Error(usage);
+    return value;
+  };
+  return {
+    seed: number(values.seed), count: number(values.count), skip: number(values.skip), minutes: number(values.minutes),
+    webgpuEvery: number(values['webgpu-every']), keep: values.keep, reduce: !values['no-reduce'],
+  };
+}
+
+function keepFailures(folder: string, { failures }: CampaignSummary): void {
+  if (failures.size === 0) return;
+  mkdirSync(folder, { recursive: true });
+  [...failures.values()].forEach(({ finding, recipe, reduced, times }, at) => {
+    writeFileSync(join(folder, `${at}.ssm`), buildLayer(reduced).text);
+    writeFileSync(join(folder, `${at}.json`), `${JSON.stringify({ ...finding, times, reduced, recipe }, null, 1)}\n`);
+  });
+}
+
+function describe({ layers, outOfRange, right, vacuous, checks, uses, failures }: CampaignSummary, seconds: number): string {
+  const total = [...failures.values()].reduce((sum, each) => sum + each.times, 0);
+  return [
+    `${layers} layers in ${seconds.toFixed(0)} s, ${outOfRange} out of range; ${right} tensors right, ${vacuous} vacuous`,
+    ...[...checks].sort(([a], [b]) => a.localeCompare(b)).map(([name, times]) => `  ${name}: ${times} layers, at most ${(uses.get(name) ?? 0).toFixed(2)} of the bound`),
+    `${failures.size} kinds of failures, ${total} in all`,
+    ...[...failures.values()].map(({ finding, times, reduced }) => `  ${finding.kind} × ${times}: ${finding.check}: ${finding.signature}\n    ${finding.detail.split('\n')[0] ?? ''}`),
+  ].join('\n');
+}
+
+const options = readOptions();
+const wasm = await openWasm({ workers: 1, checks: 'canaries' });
+const opened = options.webgpuEvery > 0 ? await openTestDevice() : null;
+const webgpu = opened === null ? null : fromDevice(opened);
+const started = performance.now();
+const seconds = (): number => (performance.now() - started) / 1000;
+let shown = 0;
+const summary = await runCampaign({ wasm, webgpu }, {
+  ...options, budget: options.minutes * 60_000, now: () => performance.now(),
+  onProgress: ({ layers, failures }) => {
+    if (seconds() - shown < 10) return;
+    shown = seconds();
+    process.stderr.write(`${layers} of ${options.count} layers, ${failures.size} kinds of failures, ${seconds().toFixed(0)} s\n`);
+  },
+});
+keepFailures(options.keep, summary);
+process.stdout.write(`seed ${options.seed}: ${describe(summary, seconds())}\n`);
+await wasm[Symbol.asyncDispose]();
+await webgpu?.[Symbol.asyncDispose]();
+process.exitCode = summary.failures.size > 0 ? 1 : 0;
