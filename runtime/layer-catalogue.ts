@@ -7,7 +7,7 @@ import { ssmError, type SsmError } from '../support/diagnostic.ts';
 import { suggestName } from '../support/suggest-name.ts';
 import { evaluateSize, type RunSizes } from '../support/size.ts';
 import {
-  checkIndices, checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord,
+  checkIndices, checkIsRecord, checkShape, elementCount, expectedTensor, lengthOf, valueOf, type LayerRecord,
 } from './layer-values.ts';
 
 export type TensorRole = ManifestTensor['role'];
@@ -29,6 +29,10 @@ const plurals: Partial<Record<TensorRole, string>> = {
   'final-cotangent': 'state',
 };
 
+const recordNames: Partial<Record<TensorRole, string>> = {
+  input: 'inputs', initial: 'initial', 'output-cotangent': 'outputCotangents', 'final-cotangent': 'finalCotangents',
+};
+
 /** The catalogue of a manifest. */
 export function createCatalogue(manifest: Manifest): LayerCatalogue {
   const byRole = new Map<TensorRole, Map<string, ManifestTensor>>();
@@ -48,6 +52,7 @@ export function createCatalogue(manifest: Manifest): LayerCatalogue {
     layer: manifest.layer, manifest, all, unknownName,
     entry: (name) => entryOf(manifest, name),
     checkRecord(role, record, sizes) {
+      checkIsRecord(record, recordNames[role] ?? role);
       for (const [name, value] of Object.entries(record)) {
         const tensor = byRole.get(role)?.get(name);
         if (tensor === undefined) throw unknownName(role, name);

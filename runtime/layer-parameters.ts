@@ -4,7 +4,7 @@ import { ssmError } from '../support/diagnostic.ts';
 import { required } from '../support/invariant.ts';
 import type { DeviceTensor, ExecutionDevice } from './device.ts';
 import type { LayerCatalogue } from './layer-catalogue.ts';
-import { isDeviceTensor, prepareValue, type ExpectedTensor, type LayerRecord } from './layer-values.ts';
+import { checkIsRecord, isDeviceTensor, prepareValue, type ExpectedTensor, type LayerRecord } from './layer-values.ts';
 
 export type ResidentParameters = {
   /**
@@ -46,6 +46,7 @@ export function createParameters(device: ExecutionDevice, catalogue: LayerCatalo
   };
   return {
     stage(values, copy) {
+      checkIsRecord(values, 'params');
       const prepared = Object.entries(values).map(([name, value]) => {
         const wanted = expected.get(name);
         if (wanted === undefined) throw catalogue.unknownName('param', name);

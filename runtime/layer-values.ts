@@ -5,8 +5,10 @@
 import type { ManifestTensor, StorageName } from '../backends/artifact.ts';
 import { ssmError } from '../support/diagnostic.ts';
 import { encodeBf16, encodeF16 } from '../support/float-bits.ts';
+import { showValue } from '../support/show-value.ts';
 import { evaluateSize, type RunSizes } from '../support/size.ts';
 import type { DeviceTensor, TensorData } from './device.ts';
+import { isDetached, nameOfArray } from './storage.ts';
 
 /** Numbers on the host in canonical order (batch, time, declared axes); complex ones as re, im pairs. */
 export type HostNumbers = TensorData | readonly number[];
@@ -18,6 +20,12 @@ export type LayerValue = HostNumbers | ShapedNumbers | DeviceTensor;
 
 /** Values by the name they have in the layer's text. */
 export type LayerRecord = Readonly<Record<string, LayerValue>>;
+
+/** Throws SSM6004 unless the value can be a record: an object, and no list or array of numbers. */
+export function checkIsRecord(record: unknown, name: string): asserts record is LayerRecord {
+  if (typeof record === 'object' && record !== null && !Array.isArray(record) && !ArrayBuffer.isView(record)) return;
+  throw ssmError('SSM6004', `\`${name}\` must be an object of values by name, found ${showValue(record)}`);
+}
 
 /** The value a caller gave under a name, whatever else an object inherits. */
 export function valueOf(record: LayerRecord, name: string): LayerValue | undefined {
@@ -61,12 +69,7 @@ export function describeShape({ axes, shape }: Pick<ExpectedTensor, 'axes' | 'sh
 /** Throws SSM7003 unless the value has as many numbers, and the shape if it tells one, as expected. */
 export function checkShape(value: LayerValue, expected: ExpectedTensor): void {
   const needed = elementCount(expected.shape);
-  const shaped = isShaped(value) ? value : null;
-  if (shaped !== null && shaped.shape.join() !== expected.shape.join()) {
-    throw ssmError(
-      'SSM7003', `\`${expected.name}\` has shape [${shaped.shape.join(', ')}], expected ${describeShape(expected)}`,
-    );
-  }
+  if (isShaped(value)) checkGivenShape(value.shape, expected);
   const given = lengthOf(value, expected.name);
   if (given === needed) return;
   throw ssmError(
@@ -74,19 +77,22 @@ export function checkShape(value: LayerValue, expected: ExpectedTensor): void {
   );
 }
 
+function checkGivenShape(shape: readonly unknown[], expected: ExpectedTensor): void {
+  if (shape.length === expected.shape.length && expected.shape.every((size, at) => shape[at] === size)) return;
+  throw ssmError('SSM7003', `\`${expected.name}\` has shape [${shape.map(showValue).join(', ')}], expected ${describeShape(expected)}`);
+}
+
 /** Number of elements of a value; throws SSM6004 for what is no tensor at all. */
 export function lengthOf(value: LayerValue, name: string): number {
   const data: unknown = isShaped(value) ? value.data : value;
-  if (isDeviceTensor(data)) return data.length;
-  if (Array.isArray(data)) return data.length;
-  if (ArrayBuffer.isView(data) && !(data instanceof DataView)) return (data as TensorData).length;
-  throw ssmError(
-    'SSM6004', `\`${name}\` must be an array of numbers or a tensor of the device, found ${typeName(data)}`,
-  );
+  if (isDeviceTensor(data) || Array.isArray(data) || isNumbers(data)) return (data as DeviceTensor | HostNumbers).length;
+  throw ssmError('SSM6004', `\`${name}\` must be an array of numbers or a tensor of the device, found ${showValue(data)}`);
 }
 
-function typeName(value: unknown): string {
-  return value === null ? 'null' : typeof value;
+/** Typed arrays whose elements are numbers; those of bigints are none. */
+function isNumbers(data: unknown): boolean {
+  const name = nameOfArray(data);
+  return name !== null && !name.startsWith('Big');
 }
 
 /** The value in a tensor's storage: tensors of the device as they are, numbers as its typed array. */
@@ -100,6 +106,7 @@ export function prepareValue(value: LayerValue, expected: ExpectedTensor): Tenso
 export function toStorage(data: HostNumbers, expected: Pick<ExpectedTensor, 'name' | 'storage'>): TensorData {
   const { name, storage } = expected;
   if (Array.isArray(data)) checkNumbers(data, name);
+  else if (isDetached(data as TensorData)) throw ssmError('SSM6004', `the memory of \`${name}\` is gone: its buffer was transferred or resized`);
   switch (storage) {
     case 'f32':
       return data instanceof Float32Array ? data : Float32Array.from(data);
@@ -130,7 +137,7 @@ export function checkIndices(value: LayerValue, name: string, values: number): v
 
 function checkNumbers(data: readonly unknown[], name: string): void {
   const wrong = data.findIndex((each) => typeof each !== 'number');
-  if (wrong >= 0) throw ssmError('SSM6004', `\`${name}\` has ${typeName(data[wrong])} at ${wrong}, expected a number`);
+  if (wrong >= 0) throw ssmError('SSM6004', `\`${name}\` has ${showValue(data[wrong])} at ${wrong}, expected a number`);
 }
 
 function checkIntegers(data: HostNumbers, name: string, lowest: number, highest: number): HostNumbers {

@@ -7,8 +7,10 @@
  */
 import type { Artifact, EntryPointName, ManifestTensor, StorageName } from '../backends/artifact.ts';
 import { ssmError } from '../support/diagnostic.ts';
+import { showValue } from '../support/show-value.ts';
 import type { RunSizes } from '../support/size.ts';
 import type { DeviceTensor, ExecutionDevice, PreparedLayer, RunResult, TensorData } from './device.ts';
+import { checkSignal, checkSizes } from './entry.ts';
 import { createCatalogue, type LayerCatalogue } from './layer-catalogue.ts';
 import { createParameters, type ResidentParameters } from './layer-parameters.ts';
 import { elementCount, expectedTensor, prepareValue, valueOf, type LayerRecord } from './layer-values.ts';
@@ -74,8 +76,19 @@ type Core = {
   readonly zeros: Map<string, DeviceTensor>;
 };
 
+function checkDevice(device: unknown): void {
+  const { prepare, createTensor } = (device ?? {}) as Partial<ExecutionDevice>;
+  if (typeof prepare !== 'function' || typeof createTensor !== 'function') throw ssmError('SSM6004', '`device` must be an open device', 'open one with `openWasm`, `acquire` or `openCuda`');
+}
+
+/** What a call is, before anything of it is read. */
+function checkIsCall(call: unknown): void {
+  if (typeof call !== 'object' || call === null) throw ssmError('SSM6004', `a call needs an object with \`inputs\` and \`batch\`, found ${showValue(call)}`);
+}
+
 /** Prepares an artifact; throws SSM6004 for another device's, SSM6006 where the device refuses a kernel. */
 export async function loadLayer(device: ExecutionDevice, artifact: Artifact): Promise<Layer> {
+  checkDevice(device);
   const prepared = await device.prepare(artifact);
   const catalogue = createCatalogue(artifact.manifest);
   const core: Core = {
@@ -156,7 +169,7 @@ function createQueue(layer: string, release: () => void): Queue {
 
 function checkBatch(batch: unknown): asserts batch is number {
   if (typeof batch === 'number' && Number.isSafeInteger(batch) && batch >= 0) return;
-  throw ssmError('SSM6004', `\`batch\` must be a non-negative integer, found ${String(batch)}`);
+  throw ssmError('SSM6004', `\`batch\` must be a non-negative integer, found ${showValue(batch)}`);
 }
 
 /** What a call gives, checked, by role. */
@@ -168,10 +181,11 @@ type CheckedCall = {
 
 function checkCall({ catalogue, parameters }: Core, call: GradientCall): CheckedCall {
   checkBatch(call.batch);
+  checkSignal(call.signal);
   if (call.params !== undefined) parameters.stage(call.params, 'share')();
   catalogue.checkRecord('input', call.inputs, null);
   const length = call.length ?? catalogue.inferLength(call.inputs, call.batch);
-  const sizes = { batch: call.batch, length };
+  const sizes = checkSizes({ batch: call.batch, length });
   const given = {
     input: call.inputs, initial: call.initial ?? {}, 'output-cotangent': call.outputCotangents ?? {},
     'final-cotangent': call.finalCotangents ?? {},
@@ -262,6 +276,7 @@ function recordOf(core: Core, entry: EntryPointName, result: RunResult, role: Ma
 }
 
 async function forward(core: Core, entry: 'forward' | 'step', call: LayerCall): Promise<LayerResult> {
+  checkIsCall(call);
   core.catalogue.entry(entry);
   const checked = checkCall(core, call);
   const state = call.state === undefined ? null : stateTensors(call.state, core.catalogue);
@@ -278,6 +293,7 @@ async function forward(core: Core, entry: 'forward' | 'step', call: LayerCall): 
 }
 
 async function gradients(core: Core, call: GradientCall): Promise<GradientResult> {
+  checkIsCall(call);
   const entry = call.finalCotangents === undefined ? 'backward' : 'backwardFinal';
   core.catalogue.entry(entry);
   const checked = checkCall(core, call);

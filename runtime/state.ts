@@ -6,7 +6,7 @@ import { ssmError } from '../support/diagnostic.ts';
 import type { RunSizes } from '../support/size.ts';
 import type { DeviceTensor, ExecutionDevice, TensorData } from './device.ts';
 import type { LayerCatalogue } from './layer-catalogue.ts';
-import { elementCount, expectedTensor, isDeviceTensor, prepareValue, valueOf, type LayerRecord } from './layer-values.ts';
+import { checkIsRecord, elementCount, expectedTensor, isDeviceTensor, prepareValue, valueOf, type LayerRecord } from './layer-values.ts';
 
 /** The states of `batch` sequences by name. Zero until written. The caller disposes it. */
 export type LayerState = Disposable & {
@@ -66,6 +66,7 @@ export function createState(device: ExecutionDevice, catalogue: LayerCatalogue, 
     },
     write(values) {
       check();
+      checkIsRecord(values, 'values');
       Object.keys(values).forEach((name) => writeOne(name, values));
     },
     reset() {

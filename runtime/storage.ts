@@ -1,6 +1,7 @@
 /** Storage types of tensors as bytes and typed arrays, and the checks of numbers that callers bring. */
 import type { StorageName } from '../backends/artifact.ts';
 import { ssmError } from '../support/diagnostic.ts';
+import { showValue } from '../support/show-value.ts';
 import type { TensorData } from './device.ts';
 
 type DataConstructor = {
@@ -28,18 +29,37 @@ export function viewOf(storage: StorageName, buffer: ArrayBuffer, length: number
   return new constructors[storage](buffer, 0, length);
 }
 
+/** `Float32Array` and the like, null for what is no typed array; subclasses cannot lie about it. */
+export function nameOfArray(data: unknown): string | null {
+  const name: unknown = ArrayBuffer.isView(data) ? arrayName?.call(data) : undefined;
+  return typeof name === 'string' ? name : null;
+}
+
+const arrayName = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get;
+
+/** Whether an array's memory went to another thread: engines tell by refusing views of it. */
+export function isDetached(data: TensorData): boolean {
+  try {
+    return new Uint8Array(data.buffer).length < data.byteOffset + data.byteLength;
+  } catch {
+    return true;
+  }
+}
+
 /** Throws SSM6004 unless `data` is the typed array of `storage` with `length` elements. */
 export function checkData(
   data: unknown, storage: StorageName, length: number, name: string,
 ): asserts data is TensorData {
   const expected = constructors[storage];
   // the tag, unlike instanceof, also knows arrays of another realm (a frame, a vm context)
-  const found = ArrayBuffer.isView(data) ? (data as unknown as TensorData)[Symbol.toStringTag] : typeof data;
-  if (found !== expected.name) {
-    throw ssmError('SSM6004', `\`${name}\` must be a ${expected.name}, found ${String(found)}`);
+  const found = nameOfArray(data) ?? showValue(data);
+  if (found !== expected.name) throw ssmError('SSM6004', `\`${name}\` must be a ${expected.name}, found ${found}`);
+  const given = data as TensorData;
+  const { length: count, byteLength } = given;
+  if (count !== length) throw ssmError('SSM6004', `\`${name}\` needs ${length} numbers, found ${count}`);
+  if (isDetached(given) || byteLength !== length * expected.BYTES_PER_ELEMENT) {
+    throw ssmError('SSM6004', `the memory of \`${name}\` is gone or not what its length says`, 'bring numbers whose buffer was neither transferred nor resized');
   }
-  const given = (data as unknown as TensorData).length;
-  if (given !== length) throw ssmError('SSM6004', `\`${name}\` needs ${length} numbers, found ${given}`);
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { Artifact, Manifest, ManifestDispatch, StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import type { DeviceInfo, DeviceTensor, ExecutionDevice, PreparedLayer, RunRequest, TensorData } from '../device.ts';
+import { checkArtifact } from '../artifact-check.ts';
 import { checkData, isStorageName } from '../storage.ts';
 import { createCubinCache, defaultCacheDirectory } from './cache.ts';
 import { guarded } from './failures.ts';
@@ -98,18 +99,6 @@ function checkRequirements(manifest: Manifest, device: NativeDevice): string {
   return architecture;
 }
 
-function checkArtifact(artifact: Artifact): ReadonlyMap<string, string> {
-  const candidate = artifact as Partial<Artifact> | null | undefined;
-  if (typeof candidate !== 'object' || candidate === null || candidate.manifest?.schema !== 'statefuse-manifest') {
-    throw ssmError('SSM6004', '`artifact` must be what a back end emitted');
-  }
-  if (candidate.manifest.target !== 'cuda' || candidate.code?.kind !== 'text' || !(candidate.code.kernels instanceof Map)) {
-    throw ssmError('SSM6004', `this device runs \`cuda\` artifacts, found \`${candidate.manifest.target}\``);
-  }
-  if (candidate.manifest.entries.some((each) => (each.arenas ?? []).length > 0)) throw ssmError('SSM6004', 'this device runs no artifacts with arenas');
-  return candidate.code.kernels;
-}
-
 function sourcesOf({ manifest }: Artifact, texts: ReadonlyMap<string, string>, architecture: string): readonly KernelSource[] {
   const dispatches = new Map(manifest.entries.flatMap((each) => each.dispatches).map((each) => [each.kernel, each]));
   return [...dispatches.values()].map(({ kernel, sharedBytes }) => {
@@ -131,8 +120,9 @@ async function acquireKernels(store: KernelStore, sources: readonly KernelSource
 
 async function prepare(session: Session, store: KernelStore, artifact: Artifact): Promise<CudaPreparedLayer> {
   session.check();
-  const texts = checkArtifact(artifact);
+  const { kernels: texts } = checkArtifact(artifact, 'cuda', 'text');
   const { manifest } = artifact;
+  if (manifest.entries.some((each) => (each.arenas ?? []).length > 0)) throw ssmError('SSM6004', 'this device runs no artifacts with arenas');
   const sources = sourcesOf(artifact, texts, checkRequirements(manifest, session.device));
   const loaded = await acquireKernels(store, sources);
   const ids = new Map(sources.flatMap(({ name }, at) => {

@@ -1,9 +1,10 @@
 /** Checks a run request against the manifest: nothing wrong may reach a kernel's addresses. */
 import type { Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
+import { showValue } from '../../support/show-value.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import type { RunRequest, TensorData } from '../device.ts';
-import { checkSizes, directionOf, maximumElements } from '../entry.ts';
+import { checkSignal, checkSizes, directionOf, maximumElements } from '../entry.ts';
 import { checkData } from '../storage.ts';
 import type { Session } from './session.ts';
 import { isCudaTensor, type CudaTensor } from './tensor.ts';
@@ -54,7 +55,7 @@ function checkNames(names: Iterable<unknown>, known: ReadonlySet<unknown>, entry
   for (const name of names) {
     if (known.has(name)) continue;
     throw ssmError(
-      'SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
+      'SSM6004', `\`${where}\` has ${showValue(name)}, which entry \`${entry}\` does not take`,
       `it takes ${[...known].map((each) => `\`${String(each)}\``).join(', ')}`,
     );
   }
@@ -96,7 +97,7 @@ function checkInto(request: RunRequest, results: readonly SizedTensor[], session
 
 function checkShape(request: RunRequest): void {
   if (typeof request !== 'object' || request === null) throw ssmError('SSM6004', 'a run needs a request object');
-  if (request.signal !== undefined && typeof request.signal?.throwIfAborted !== 'function') throw ssmError('SSM6004', '`signal` must be an AbortSignal');
+  checkSignal(request.signal);
   if (!(request.tensors instanceof Map)) throw ssmError('SSM6004', '`tensors` must be a Map from tensor names to numbers');
   if (request.into !== undefined && !(request.into instanceof Map)) throw ssmError('SSM6004', '`into` must be a Map from tensor names to tensors');
 }
@@ -105,7 +106,7 @@ function makeShape(manifest: Manifest, name: unknown, sizes: RunSizes): EntrySha
   const entry = manifest.entries.find((each) => each.name === name);
   if (entry === undefined) {
     throw ssmError(
-      'SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(name)}\``,
+      'SSM6004', `layer \`${manifest.layer}\` has no entry ${showValue(name)}`,
       `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`,
     );
   }
@@ -121,7 +122,7 @@ export function createEntryShapes(manifest: Manifest): EntryShapes {
   const known = new Map<string, EntryShape>();
   return (name, given) => {
     const sizes = checkSizes(given);
-    const key = `${String(name)} ${sizes.batch} ${sizes.length}`;
+    const key = `${showValue(name)} ${sizes.batch} ${sizes.length}`;
     const found = known.get(key);
     if (found !== undefined) return found;
     const made = makeShape(manifest, name, sizes);

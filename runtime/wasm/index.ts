@@ -1,7 +1,9 @@
 /** The WASM runtime: artifacts of the target `wasm` on the threads of this machine. */
 import type { Artifact, StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
+import { showValue } from '../../support/show-value.ts';
 import type { DeviceTensor, ExecutionDevice, PreparedLayer, TensorData } from '../device.ts';
+import { checkArtifact } from '../artifact-check.ts';
 import { bytesPerElement, checkData, isStorageName } from '../storage.ts';
 import { heapStart, workerLimit } from './control.ts';
 import { createPool, type KernelFunction, type Pool, type PoolModule, type WorkerHost } from './pool.ts';
@@ -45,17 +47,17 @@ function checkOptions(
   if (!Number.isInteger(count) || count < 0 || count > workerLimit) {
     throw ssmError(
       'SSM6004',
-      `\`workers\` must be \`auto\` or an integer from 0 to ${workerLimit}, found ${String(workers)}`,
+      `\`workers\` must be \`auto\` or an integer from 0 to ${workerLimit}, found ${showValue(workers)}`,
     );
   }
   if (!Number.isInteger(maximumBytes) || maximumBytes < 1 || maximumBytes > largestBytes) {
     throw ssmError(
       'SSM6004',
-      `\`maximumBytes\` must be an integer from 1 to ${largestBytes}, found ${String(maximumBytes)}`,
+      `\`maximumBytes\` must be an integer from 1 to ${largestBytes}, found ${showValue(maximumBytes)}`,
     );
   }
   if (checks !== 'none' && checks !== 'canaries')
-    throw ssmError('SSM6004', `\`checks\` must be \`none\` or \`canaries\`, found ${String(checks)}`);
+    throw ssmError('SSM6004', `\`checks\` must be \`none\` or \`canaries\`, found ${showValue(checks)}`);
   return { workers: count, maximumBytes, checks };
 }
 
@@ -114,12 +116,7 @@ function publishModule(session: Session, id: number, code: Uint8Array, instance:
 
 async function prepareArtifact(session: Session, artifact: Artifact, id: number): Promise<PreparedLayer> {
   session.check();
-  const { code } = artifact;
-  if (code.kind !== 'wasm')
-    throw ssmError(
-      'SSM6004',
-      `this device runs artifacts of the target \`wasm\`, found \`${artifact.manifest.target}\``,
-    );
+  const code = checkArtifact(artifact, 'wasm', 'wasm');
   const instance = await webAssembly()
     .compile(code.module)
     .then(
@@ -161,7 +158,8 @@ function makeTensor(
 ): DeviceTensor {
   session.check();
   if (!isStorageName(storage))
-    throw ssmError('SSM6004', `\`storage\` must name a storage type, found ${String(storage)}`);
+    throw ssmError('SSM6004', `\`storage\` must name a storage type, found ${showValue(storage)}`);
+  if (typeof label !== 'string') throw ssmError('SSM6004', '`label` must be a string');
   if (typeof data === 'number') {
     if (!Number.isSafeInteger(data) || data < 0)
       throw ssmError('SSM6004', `\`${label}\` needs a non-negative integer of elements, found ${data}`);

@@ -1,7 +1,8 @@
 /** Checks a run request against the manifest: nothing wrong may reach a kernel's addresses. */
-import { checkSizes, directionOf, maximumElements } from '../entry.ts';
+import { checkSignal, checkSizes, directionOf, maximumElements } from '../entry.ts';
 import type { Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
+import { showValue } from '../../support/show-value.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import type { RunRequest, TensorData } from '../device.ts';
 import { checkData } from '../storage.ts';
@@ -60,7 +61,7 @@ function checkNames(
     if (known.has(name)) continue;
     throw ssmError(
       'SSM6004',
-      `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
+      `\`${where}\` has ${showValue(name)}, which entry \`${entry}\` does not take`,
       `it takes ${[...known].map((each) => `\`${String(each)}\``).join(', ')}`,
     );
   }
@@ -117,11 +118,12 @@ export function checkRequest(session: Session, manifest: Manifest, request: RunR
   session.check();
   if (typeof request !== 'object' || request === null)
     throw ssmError('SSM6004', 'a run needs a request object');
+  checkSignal(request.signal);
   const entry = manifest.entries.find((each) => each.name === request.entry);
   if (entry === undefined) {
     throw ssmError(
       'SSM6004',
-      `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
+      `layer \`${manifest.layer}\` has no entry ${showValue(request.entry)}`,
       `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`,
     );
   }

@@ -1,7 +1,9 @@
 /** The WebGPU execution device over an adopted or an acquired GPUDevice. */
 import type { Artifact, Manifest, ManifestDispatch, StorageName } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
+import { showValue } from '../../support/show-value.ts';
 import type { DeviceInfo, DeviceTensor, ExecutionDevice, PreparedLayer, TensorData } from '../device.ts';
+import { checkArtifact } from '../artifact-check.ts';
 import { createPipelineCache, type KernelPipeline, type PipelineCache } from './pipelines.ts';
 import { runEntry } from './run.ts';
 import { createWorkspace } from './workspace.ts';
@@ -101,17 +103,6 @@ function checkRequirements(manifest: Manifest, device: GPUDevice): void {
   }
 }
 
-function checkArtifact(artifact: Artifact): ReadonlyMap<string, string> {
-  const candidate = artifact as Partial<Artifact> | null | undefined;
-  if (typeof candidate !== 'object' || candidate === null || candidate.manifest?.schema !== 'statefuse-manifest') {
-    throw ssmError('SSM6004', '`artifact` must be what a back end emitted');
-  }
-  if (candidate.manifest.target !== 'wgsl' || candidate.code?.kind !== 'text' || !(candidate.code.kernels instanceof Map)) {
-    throw ssmError('SSM6004', `this device runs \`wgsl\` artifacts, found \`${candidate.manifest.target}\``);
-  }
-  return candidate.code.kernels;
-}
-
 async function compileKernels(
   cache: PipelineCache, artifact: Artifact, code: ReadonlyMap<string, string>,
 ): Promise<ReadonlyMap<string, KernelPipeline>> {
@@ -120,7 +111,7 @@ async function compileKernels(
   const byKernel = new Map<string, ManifestDispatch>(dispatches.map((each) => [each.kernel, each]));
   const compiled = await Promise.allSettled([...byKernel].map(async ([kernel, dispatch]) => {
     const text = code.get(kernel);
-    if (text === undefined) throw ssmError('SSM6004', `the artifact has no code for kernel \`${kernel}\``);
+    if (typeof text !== 'string') throw ssmError('SSM6004', `the artifact has no code for kernel \`${kernel}\``);
     return [kernel, await cache.get(text, dispatch, `ssm/${manifest.layer}/${kernel}`)] as const;
   }));
   const failed = compiled.find((each) => each.status === 'rejected');
@@ -130,7 +121,7 @@ async function compileKernels(
 
 async function prepare(session: Session, cache: PipelineCache, artifact: Artifact): Promise<PreparedLayer> {
   session.check();
-  const code = checkArtifact(artifact);
+  const { kernels: code } = checkArtifact(artifact, 'wgsl', 'text');
   checkRequirements(artifact.manifest, session.device);
   const pipelines = await compileKernels(cache, artifact, code);
   const workspace = createWorkspace(session);
@@ -152,7 +143,7 @@ function createHostTensor(
   session: Session, storage: StorageName, data: TensorData | number, label: string,
 ): DeviceTensor {
   session.check();
-  if (!isStorageName(storage)) throw ssmError('SSM6004', `\`${String(storage)}\` is not a storage type`);
+  if (!isStorageName(storage)) throw ssmError('SSM6004', `${showValue(storage)} is not a storage type`);
   if (typeof label !== 'string') throw ssmError('SSM6004', '`label` must be a string');
   const length: unknown = typeof data === 'number' ? data : data?.length;
   if (typeof length !== 'number' || !Number.isSafeInteger(length) || length < 0) {

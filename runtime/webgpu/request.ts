@@ -2,9 +2,10 @@
  * Checks a run request against the manifest before anything reaches the device: native WebGPU
  * addons abort the process on bad arguments, and out-of-bounds accesses are silent.
  */
-import { checkSizes, directionOf, maximumElements } from '../entry.ts';
+import { checkSignal, checkSizes, directionOf, maximumElements } from '../entry.ts';
 import type { Manifest, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { ssmError } from '../../support/diagnostic.ts';
+import { showValue } from '../../support/show-value.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import { required } from '../../support/invariant.ts';
 import type { DeviceTensor, RunRequest, TensorData } from '../device.ts';
@@ -34,7 +35,7 @@ export type CheckedRequest = {
 
 /** Elements of a tensor in this run; throws SSM5002 when they are too many for an index. */
 function checkedLength(name: string, length: number): number {
-  if (length > maximumElements) {
+  if (!(length <= maximumElements)) {
     throw ssmError(
       'SSM5002', `\`${name}\` has ${length} elements; kernels index at most ${maximumElements}`,
       'use a smaller batch',
@@ -92,7 +93,7 @@ function checkNames(
   for (const name of names) {
     if (!known.has(name)) {
       throw ssmError(
-        'SSM6004', `\`${where}\` has \`${String(name)}\`, which entry \`${entry}\` does not take`,
+        'SSM6004', `\`${where}\` has ${showValue(name)}, which entry \`${entry}\` does not take`,
         `it takes ${[...known].map((each) => `\`${each}\``).join(', ')}`,
       );
     }
@@ -143,13 +144,10 @@ export function checkRequest(session: Session, manifest: Manifest, request: RunR
   if (typeof request !== 'object' || request === null) {
     throw ssmError('SSM6004', 'a run needs a request object');
   }
-  const { signal } = request;
-  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
-    throw ssmError('SSM6004', '`signal` must be an AbortSignal');
-  }
+  checkSignal(request.signal);
   const entry = manifest.entries.find((each) => each.name === request.entry);
   if (entry === undefined) {
-    throw ssmError('SSM6004', `layer \`${manifest.layer}\` has no entry \`${String(request.entry)}\``,
+    throw ssmError('SSM6004', `layer \`${manifest.layer}\` has no entry ${showValue(request.entry)}`,
       `it has ${manifest.entries.map((each) => `\`${each.name}\``).join(', ')}`);
   }
   const sizes = checkSizes(request.sizes);

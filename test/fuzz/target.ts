@@ -59,7 +59,7 @@ export function fuzzTarget<Input>({ name, runs, milliseconds = 1000, inputs, che
   return { name, runs, milliseconds, fuzz };
 }
 
-function isInterrupted(details: fc.RunDetails<unknown>): boolean {
+function isInterrupted<Input>(details: fc.RunDetails<[Input]>): boolean {
   return details.interrupted && details.counterexample === null;
 }
 

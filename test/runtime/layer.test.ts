@@ -200,7 +200,7 @@ describe('wrong arguments', () => {
     ['an unknown parameter', () => layer.forward({ inputs, params: { skp: [1] }, batch }), 'SSM6004', /no parameter `skp`/],
     ['an unknown state', () => layer.forward({ inputs, initial: { z: [1] }, batch }), 'SSM6004', /no state `z`/],
     ['no numbers', () => layer.forward({ inputs: { ...inputs, u: 'abc' as never }, batch }), 'SSM6004', /must be an array/],
-    ['no number', () => layer.forward({ inputs: { ...inputs, v: new Array(8).fill('1') as never }, batch }), 'SSM6004', /string at 0/],
+    ['no number', () => layer.forward({ inputs: { ...inputs, v: new Array(8).fill('1') as never }, batch }), 'SSM6004', /"1" at 0/],
     ['a batch', () => layer.forward({ inputs, batch: 1.5 }), 'SSM6004', /`batch`/],
   ];
   it.each(failures)('%s', async (_what, call, code, message) => {

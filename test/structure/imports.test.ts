@@ -20,7 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   runtime: ['support', 'backends/artifact.ts', 'node:'],
   cli: ['support', 'dsl', 'ir', 'backends', 'runtime', 'node:', 'commander'],
   examples: ['support', 'dsl', 'ir', 'backends', 'runtime', 'cli', 'node:'],
-  tools: ['support', 'dsl', 'ir', 'backends', 'cli/typescript/host.ts', 'node:', 'unplugin'],
+  tools: ['support', 'dsl', 'ir', 'backends', 'cli/typescript/host.ts', 'cli/write-files.ts', 'node:', 'unplugin'],
 };
 
 /** Files that may import more than their room. */
