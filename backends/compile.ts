@@ -126,9 +126,9 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   const convolved = request === 'conv' ? requestConvolutions(spec, machine, options.convolution ?? 'auto', decisions) : null;
   const { module, ids } = runTensorPipeline(spec, convolved === null ? passes : { ...passes, convolutions: convolved.choice }, options.onPass);
   convolved?.finish();
-  const choose = (plan: RegionPlan): ScheduleDecision => {
+  const choose = (plan: RegionPlan, isStep = false): ScheduleDecision => {
     if (options.schedule !== undefined) return { schedule: options.schedule(plan), alternatives: [], reason: 'given by the caller' };
-    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? Math.max(defaultPiece, interval * 4), interval, ...(options.expected === undefined ? {} : { expected: options.expected }) });
+    const rule = selectSchedule(plan, machine, { mode: request, pieceLength: options.pieceLength ?? Math.max(defaultPiece, interval * 4), interval, isStep, ...(options.expected === undefined ? {} : { expected: options.expected }) });
     return options.decide?.(plan, rule) ?? rule;
   };
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
@@ -151,7 +151,7 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   // a single token has schedules of its own where threads share work
   const stepping: SplitKernelsOptions = {
     ...splitting,
-    choose: (plan) => (options.schedule === undefined ? selectStepSchedule(plan, machine) : null) ?? choose(plan),
+    choose: (plan) => (options.schedule === undefined ? selectStepSchedule(plan, machine) : null) ?? choose(plan, true),
     onDecision: (subject, decision) => splitting.onDecision(subject.replace(/^forward/, 'step'), decision),
   };
   const ownStep = machine.maximumWorkgroup > 1 && forward !== undefined && stepObstacle(forward) === null ? splitKernels(module, forward, ids, stepping) : null;

@@ -4,6 +4,8 @@
  * schedule is a new line there. Nothing is measured here and nothing is chosen; the compiler's own
  * verification of the kernels has the last word on legality.
  */
+import { blockFormOf } from './blocks-form.ts';
+import { areBlocksLegal, blocksParametersFor } from './blocks-parameters.ts';
 import { lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
 import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SegmentsParameters, SequentialParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
@@ -55,6 +57,11 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     prefetch: switches,
     exponentShare: () => [0, 1, 2, 3, 4, 6, 8],
   },
+  blocks: {
+    workgroupSize: workgroups,
+    lanes: () => powers(1, 32),
+    block: () => [4, 8],
+  },
   segments: {
     workgroupSize: workgroups,
     lanes: (request) => [1, 2, 4].filter((each) => (request.plan.channels.at(-1)?.size ?? 1) % each === 0),
@@ -80,6 +87,10 @@ function meetsCheckpoints({ segments, tokens }: SegmentsParameters, interval: nu
 
 function isLegal(parameters: ScanParameters, { plan, machine, interval }: CandidateRequest): boolean {
   if (parameters.kind === 'segments') return meetsCheckpoints(parameters, interval);
+  if (parameters.kind === 'blocks') {
+    const form = blockFormOf(plan);
+    return form !== null && areBlocksLegal(plan, form, parameters, machine, interval);
+  }
   if (parameters.kind !== 'lanes') return true;
   const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
   const states = plan.innerCount / lanes;
@@ -93,7 +104,8 @@ function baseParameters({ plan, machine, interval }: CandidateRequest): readonly
   const rule = selectSchedule(plan, machine, { mode: 'auto', pieceLength: interval, interval }).schedule.parameters;
   const sequential: SequentialParameters = { kind: 'sequential', workgroupSize: machine.maximumWorkgroup === 1 ? 1 : 64, lanes: 1, innerWidth: 1, groupChannels: 1 };
   const lanes: LanesParameters | null = machine.maximumWorkgroup === 1 ? null : lanesParametersFor(plan, machine, interval);
-  const others = [sequential, ...(lanes === null ? [] : [lanes])].filter((each) => each.kind !== rule.kind);
+  const blocks = machine.maximumWorkgroup === 1 ? null : blocksParametersFor(plan, machine, interval);
+  const others = [sequential, lanes, blocks].filter((each) => each !== null).filter((each) => each.kind !== rule.kind);
   return [rule, ...others];
 }
 

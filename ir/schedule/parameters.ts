@@ -43,6 +43,16 @@ export type LanesParameters = {
   readonly prefetch: boolean;
 };
 
+/** `blocks`: time-invariant recurrences, several tokens at a time; threads of a workgroup share channels. */
+export type BlocksParameters = {
+  readonly kind: 'blocks';
+  readonly workgroupSize: number;
+  /** threads per channel */
+  readonly lanes: number;
+  /** tokens that states take at once; a tile has one block per thread of a channel */
+  readonly block: number;
+};
+
 /** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */
 export type SegmentsParameters = {
   readonly kind: 'segments';
@@ -74,7 +84,7 @@ export type LoopNestParameters = {
   readonly vectorWidth: VectorWidth;
 };
 
-export type ScanParameters = SequentialParameters | LanesParameters | SegmentsParameters | StepParameters;
+export type ScanParameters = SequentialParameters | LanesParameters | BlocksParameters | SegmentsParameters | StepParameters;
 
 /** Reduce-then-scan over time: pieces of `size` tokens, summaries, carries, then the full pass. */
 export type SplitParameters = { readonly size: number };

@@ -11,6 +11,8 @@ import type { Kernel, KernelExpression } from '../kernel/nodes.ts';
 import type { ScanYield, ValueId } from '../tensor/ops.ts';
 import { unionAxes } from '../tensor/builder.ts';
 import { loadValue, splitIndex, withCoordinates, type MemoryReference } from './access.ts';
+import { emitBlocksScan } from './blocks.ts';
+import { blocksGroups } from './blocks-parameters.ts';
 import { emitLanesScan } from './lanes.ts';
 import { lanesGroups } from './lanes-parameters.ts';
 import type { Machine, ScanSchedule } from './parameters.ts';
@@ -46,6 +48,8 @@ function groupsOf(plan: RegionPlan, schedule: ScanSchedule): number {
       return sequentialGroups(plan.channelCount, parameters);
     case 'lanes':
       return lanesGroups(plan, parameters);
+    case 'blocks':
+      return blocksGroups(plan, parameters);
     case 'segments':
     case 'step':
       return 1;
@@ -110,6 +114,8 @@ function emitOne(request: ScanRequest, schedule: ScanSchedule): Kernel {
       return emitSequentialScan(request, parameters);
     case 'lanes':
       return emitLanesScan(request, parameters);
+    case 'blocks':
+      return emitBlocksScan(request, parameters);
     case 'segments':
       return emitSegmentsScan(request, parameters);
     case 'step':

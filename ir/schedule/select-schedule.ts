@@ -5,6 +5,7 @@
 import type { VectorWidth } from '../kernel/nodes.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
+import { blocksParametersFor } from './blocks-parameters.ts';
 import { lanesParametersFor } from './lanes-parameters.ts';
 import { segmentsParametersFor } from './segments-parameters.ts';
 import { stepParametersFor } from './step.ts';
@@ -20,6 +21,8 @@ export type ScheduleRequest = {
   readonly interval: number;
   /** sizes that the layer will mostly run at, if the caller knows: mode auto then cuts time where they leave the machine empty */
   readonly expected?: { readonly batch: number; readonly length?: number };
+  /** runs have a single token */
+  readonly isStep?: boolean;
 };
 
 export type ScheduleDecision = { readonly schedule: ScanSchedule; readonly alternatives: readonly string[]; readonly reason: string };
@@ -64,6 +67,12 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   if (machine.maximumWorkgroup === 1) {
     const reason = split === null ? 'a worker walks over the tokens of whole channels; states stay in registers' : 'mode scan was asked for';
     return { schedule: { parameters: cpuParameters(plan, machine), split }, alternatives: [split === null ? 'three-pass' : 'sequential'], reason };
+  }
+  const blocks = request.isStep === true ? null : blocksParametersFor(plan, machine, request.interval);
+  if (blocks !== null && (request.expected?.length ?? Infinity) >= blocks.lanes * blocks.block) {
+    const cut = request.mode === 'auto' ? expectedSplit(plan.channelCount * blocks.lanes, machine, request, piece) : null;
+    const reason = `transition, drive and read-outs are fixed in time: ${plan.innerCount} states take ${blocks.block} tokens at once, ${blocks.lanes} threads per channel`;
+    return { schedule: { parameters: blocks, split: split ?? cut }, alternatives: ['lanes', 'sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }
   const lanes = lanesParametersFor(plan, machine, request.interval);
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {

@@ -5,15 +5,12 @@
  * complex states, gates, sums over time, no tokens at all.
  */
 import { describe, expect, it } from 'vitest';
-import { compileSpec, type CompileOptions } from '../../../backends/compile.ts';
-import { loadLayer } from '../../../dsl/index.ts';
-import type { LayerSpec } from '../../../dsl/spec.ts';
-import { interpretPlan } from '../../../ir/kernel/interpret.ts';
+import { compileSpec } from '../../../backends/compile.ts';
 import { isSegmentable } from '../../../ir/schedule/segments-parameters.ts';
 import type { ScanParameters, SegmentsParameters } from '../../../ir/schedule/parameters.ts';
 import { required } from '../../../support/invariant.ts';
-import { evaluateSize, type RunSizes } from '../../../support/size.ts';
 import { relativeError } from '../../support/compiled-case.ts';
+import { runAll, specOf } from '../../support/scheduled-run.ts';
 
 const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
 
@@ -63,44 +60,6 @@ const invariant = `layer I(D = 6) {
   state h[D]: complex { next h = a * h + u }
   output y[D] = real(h), z[D] = imag(h)
 }`;
-
-function specOf(text: string): LayerSpec {
-  const { spec, diagnostics } = loadLayer({ name: 'case.ssm', text }, null, { sizes: new Map() });
-  return required(spec, diagnostics[0]?.message ?? 'layer');
-}
-
-function numbers(count: number, seed: number): Float64Array {
-  let state = seed;
-  return Float64Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.fround(state / 2 ** 32 - 0.4);
-  });
-}
-
-const given: ReadonlySet<string> = new Set(['input', 'param', 'initial', 'output-cotangent', 'final-cotangent']);
-
-/** All tensors that the entries write, by entry and name. */
-function runAll(spec: LayerSpec, sizes: RunSizes, options: Omit<CompileOptions, 'target'>): ReadonlyMap<string, Float64Array> {
-  const { plans } = compileSpec(spec, { target: 'cuda', checkpointInterval: 4, ...options });
-  const saved = new Map<string, Float64Array>();
-  const found = new Map<string, Float64Array>();
-  for (const entry of ['forward', 'forwardSaved', 'backward', 'backwardFinal']) {
-    const plan = required(plans.find((each) => each.entry === entry), entry);
-    const tensors = new Map(plan.tensors.filter((each) => given.has(each.role)).map((each) => {
-      const count = each.dims.reduce<number>((product, dim) => product * evaluateSize(dim, sizes), 1);
-      const drawn = numbers(count, each.name.length * 7 + count);
-      return [each.name, each.storage === 'i32' ? drawn.map((value) => (value > 0.4 ? 1 : 0)) : drawn] as const;
-    }));
-    const result = interpretPlan(plan, sizes, new Map([...tensors, ...saved]), { rounding: 'f64', order: 'shuffled' }).tensors;
-    for (const each of plan.tensors) {
-      if (each.role === 'scratch' || given.has(each.role)) continue;
-      const value = required(result.get(each.name), each.name);
-      if (each.role === 'saved') saved.set(each.name, value);
-      found.set(`${entry} ${each.name}`, value);
-    }
-  }
-  return found;
-}
 
 const layers: Readonly<Record<string, string>> = { real: real(''), reverse: real('order reverse'), odd: real('', 'D = 7'), complex, gated, curved, invariant };
 

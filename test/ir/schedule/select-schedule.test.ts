@@ -28,6 +28,12 @@ describe('sizes that the caller expects', () => {
     expect(chosen('s6.ssm', { mode: 'recurrent', expected: { batch: 1, length: 65536 } }, 1536)).toMatch(/^lanes\(/);
   });
 
+  it('give blocks of tokens to time-invariant layers, unless they are shorter than a tile', () => {
+    expect(chosen('s4d.ssm', {}, 256)).toMatch(/^blocks\(/);
+    expect(chosen('s4d.ssm', { expected: { batch: 1, length: 65536 } }, 256)).toMatch(/^three-pass of \d+ tokens over blocks\(/);
+    expect(chosen('s4d.ssm', { expected: { batch: 1, length: 16 } }, 256)).toMatch(/^lanes\(/);
+  });
+
   it('give more segments to fewer channels', () => {
     expect(chosen('hgrn.ssm', {}, 256)).toMatch(/^segments\(.*segments 8,/);
     expect(chosen('hgrn.ssm', { expected: { batch: 1, length: 65536 } }, 256)).toMatch(/^segments\(.*segments 32,/);

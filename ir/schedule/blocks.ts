@@ -1,0 +1,398 @@
+/**
+ * Schedule `blocks`: time-invariant recurrences, a block of tokens at a time (see blocks-form). Several
+ * threads share a channel, each with a slice of the inner axis; a workgroup walks over time in tiles of
+ * one block per thread of a channel. Per tile:
+ *   A  every thread computes the signals of one block in one channel into shared memory;
+ *   B  every thread goes through all blocks of its channel: what its states give to the block's sums,
+ *      then the states after the block;
+ *   C  every thread finishes one block: the parts of the sums, the local convolution of the signals
+ *      that it still has in registers, and the results per token and channel.
+ * The tokens behind the last whole tile are taken one by one.
+ */
+import { invariant, required } from '../../support/invariant.ts';
+import { ceilDivideSizes } from '../../support/size.ts';
+import {
+  add, builtin, compose, divide, element, extract, integer, KernelBuilder, literal, loadShared, multiply, remainder, variable,
+} from '../kernel/builder.ts';
+import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
+import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
+import { operandsOf } from '../tensor/walk.ts';
+import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import { blockCoefficients, type BlockCoefficients } from './blocks-coefficients.ts';
+import { blockFormOf, type BlockForm } from './blocks-form.ts';
+import { blocksGroups, partsStride } from './blocks-parameters.ts';
+import { toReal } from './elementwise.ts';
+import { both, firstRow, guard, makeFrame, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Range, type Tile } from './lanes-frame.ts';
+import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
+import { storeStates } from './lanes-states.ts';
+import type { BlocksParameters } from './parameters.ts';
+import { hasInnerAxis, variesInTime } from './region-plan.ts';
+import { applyTransition, RegionValues, type InnerSite, type StateParts } from './region-values.ts';
+import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest } from './scan-request.ts';
+import { ScanThread, type PassRoots, type StateStore } from './scan-thread.ts';
+
+/** Signals and sums lie in fours of neighbouring tokens. */
+const quad = 4;
+
+/** The kernel of one scan. */
+export function emitBlocksScan(request: ScanRequest, parameters: BlocksParameters): Kernel {
+  return new BlocksEmission(request, parameters).run();
+}
+
+/** A pass over a range: its states, and what is done with them. */
+type Walk = { readonly state: StateStore; readonly own: Placement; readonly shared: Placement; readonly range: Range };
+
+/** A thread's block in registers: its signals, and by read-out the sums over states. */
+type FinishedBlock = { readonly signals: RegisterArray; readonly sums: readonly RegisterArray[] };
+
+class BlocksEmission {
+  readonly #request: ScanRequest;
+  readonly #parameters: BlocksParameters;
+  readonly #builder = new KernelBuilder();
+  readonly #form: BlockForm;
+  readonly #frame: LanesFrame;
+  readonly #thread: ScanThread;
+  /** the thread's values where tokens are taken one by one; computed there, so that they take no registers before */
+  readonly #single: ScanThread;
+  readonly #cooperative: RegionValues;
+  readonly #roots: PassRoots;
+  readonly #signals: SharedArray;
+  /** by read-out: what each thread adds to a token's sum */
+  readonly #parts: readonly SharedArray[];
+
+  constructor(request: ScanRequest, parameters: BlocksParameters) {
+    this.#request = request;
+    this.#parameters = parameters;
+    const { plan, memory } = request;
+    const { lanes, block, workgroupSize } = parameters;
+    const builder = this.#builder;
+    const form = required(blockFormOf(plan), 'block form');
+    this.#form = request.summary === null ? form : { ...form, readOuts: [] };
+    const tile = lanes * block;
+    this.#frame = makeFrame(builder, request, { kind: 'lanes', workgroupSize, lanes, channels: 1, tile, channelSums: 'shared', prefetch: true });
+    invariant(block % quad === 0, 'blocks consist of fours of tokens');
+    this.#thread = this.#makeThread();
+    this.#single = this.#makeThread();
+    this.#cooperative = new RegionValues({ builder, plan, memory, lanes: 1, innerWidth: 1, innerSteps: 1 });
+    this.#roots = { recurrence: plan.recurrence, values: request.summary === null ? request.yields.map((each) => each.yielded.value) : [] };
+    const { channelsPerGroup } = this.#frame;
+    this.#signals = builder.shared('signals', f32, tile * channelsPerGroup);
+    this.#parts = this.#form.readOuts.map(({ sum }) => builder.shared(`${this.#nameOf(sum)}_parts`, f32, tile * lanes * partsStride(parameters)));
+  }
+
+  #makeThread(): ScanThread {
+    const { plan, memory } = this.#request;
+    const { steps } = this.#frame;
+    return new ScanThread(this.#builder, plan, {
+      lanes: 1, innerWidth: 1, innerSteps: steps, unroll: true,
+      site: (step) => ({ step, coordinates: splitIndex(this.#builder, add(multiply(this.#lane(), integer(steps)), step), plan.inner) }),
+    }, memory);
+  }
+
+  #lane(): KernelExpression {
+    return remainder(builtin('invocation'), integer(this.#parameters.lanes));
+  }
+
+  #nameOf(id: ValueId): string {
+    return required(this.#request.plan.names.get(id), 'name');
+  }
+
+  run(): Kernel {
+    const { plan, split, name, notes } = this.#request;
+    const { workgroupSize, lanes, block } = this.#parameters;
+    const builder = this.#builder;
+    const { channelsPerGroup, steps } = this.#frame;
+    const group = builtin('workgroup-x');
+    const piece = split === null ? null : builtin('workgroup-z');
+    const outer: (readonly [string, KernelExpression])[] = [['batch', builtin('workgroup-y')], ...(piece === null ? [] : [['split', piece] as const])];
+    const first = builder.let('first_channel', multiply(group, integer(channelsPerGroup)));
+    const own = placeChannel(this.#frame, 'channel', { first, offset: divide(builtin('invocation'), integer(lanes)), width: 1 }, outer);
+    const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(channelsPerGroup)), width: 1 }, outer);
+    for (const thread of [this.#thread, this.#single]) thread.values.place(own.coordinates);
+    this.#cooperative.place(shared.coordinates);
+    this.#prepareCooperative();
+    this.#thread.prepareFixed([this.#roots]);
+    const coefficients = blockCoefficients({ builder, thread: this.#thread, form: this.#form, block });
+    const responses = coefficients.responses.map((each, at) => this.#shareResponse(each, required(this.#parts[at], 'parts'), own, shared));
+    const state = this.#thread.makeState(plan.recurrence, (part, _lane, site) => this.#initialState(part, site));
+    const walk = { state, own, shared, range: visitRange(builder, this.#request, piece) };
+    if (this.#request.summary === null) this.#fullPass(walk, coefficients, responses);
+    else this.#summary(walk, coefficients);
+    return builder.finish({
+      name, notes: [...notes, `schedule blocks: blocks of ${block} tokens, ${lanes} threads per channel, ${steps} states each`],
+      workgroupSize, grid: [blocksGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
+    });
+  }
+
+  /** Per-channel values fixed in time, for the cooperative phases. */
+  #prepareCooperative(): void {
+    const { plan } = this.#request;
+    const used = this.#thread.liveFor(this.#roots).flatMap((each) => operandsOf(each.op));
+    for (const id of new Set(used)) {
+      const isFixed = !variesInTime(plan, id) && !hasInnerAxis(plan, id) && plan.definitions.get(id)?.op.kind !== 'constant';
+      if (isFixed) this.#cooperative.scalar(id);
+    }
+  }
+
+  #initialState(part: number, site: InnerSite): KernelExpression {
+    const { plan, carry, summary, memory } = this.#request;
+    const initial = plan.op.initial?.[part];
+    const reference = carry === null ? (initial === undefined ? null : memory(initial)) : required(carry[part], 'carry');
+    if (summary !== null || reference === null) return literal(0);
+    return loadValue(this.#builder, reference, this.#thread.values.coordinatesAt(site));
+  }
+
+  #storeState(state: StateStore, targets: readonly MemoryReference[], own: Placement, more: readonly (readonly [string, KernelExpression])[] = []): void {
+    const at = (_lane: number, site: InnerSite): Coordinates => withCoordinates(own.coordinates, [...site.coordinates, ...more]);
+    guard(this.#builder, own.isValid, () => {
+      storeStates({ frame: this.#frame, thread: this.#thread, targets, at }, (part, lane, step) => state.read(part, lane, step));
+    });
+  }
+
+  /** Adds up the threads' shares of a response and gives it to the threads that finish blocks of the channel. */
+  #shareResponse(response: RegisterArray, scratch: SharedArray, own: Placement, shared: Placement): RegisterArray {
+    const builder = this.#builder;
+    const { block, lanes } = this.#parameters;
+    const stride = partsStride(this.#parameters);
+    const place = (token: number, lane: KernelExpression, local: KernelExpression): KernelExpression =>
+      add(multiply(add(integer(token * lanes), lane), integer(stride)), local);
+    for (let token = 0; token < block; token++) builder.storeShared(scratch, place(token, this.#lane(), own.local), element(response, integer(token)));
+    builder.barrier();
+    const whole = builder.array('response', f32, block);
+    for (let token = 0; token < block; token++) {
+      const total = builder.var('total', literal(0));
+      builder.for('lane', { start: integer(0), end: integer(lanes), unroll: true }, (lane) =>
+        builder.assign(total, add(variable(total), loadShared(scratch, place(token, lane, shared.local)))));
+      builder.setElement(whole, integer(token), variable(total));
+    }
+    builder.barrier();
+    return whole;
+  }
+
+  #summary(walk: Walk, coefficients: BlockCoefficients): void {
+    const { plan } = this.#request;
+    const builder = this.#builder;
+    const targets = required(this.#request.summary, 'summary');
+    const shape = { ...plan.recurrence, current: targets.decay.map((_, part) => ({ ...required(plan.recurrence.current[part], 'state'), name: 'decay_total' })) };
+    const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
+    const prefetch = this.#makePrefetch(walk.shared, []);
+    overTiles(this.#frame, walk.range, prefetch, (tile, following) => {
+      this.#phaseA(tile, prefetch, null);
+      if (tile.isWhole) prefetch.load(following);
+      builder.barrier();
+      if (tile.isWhole) {
+        this.#overBlocks(tile, (first) => {
+          this.#takeBlock(walk, coefficients, first);
+          this.#thread.eachStep((site) => this.#jump(coefficients, this.#partsOf(decay, targets.decay.length, site), site)
+            .forEach((value, part) => decay.write(part, 0, site.step, value)));
+        });
+      } else {
+        this.#tokenByToken(tile, walk, () => this.#single.multiplyDecay(plan.recurrence, decay));
+      }
+      builder.barrier();
+    });
+    this.#storeState(walk.state, targets.state, walk.own);
+    this.#storeState(decay, targets.decay, walk.own);
+  }
+
+  #fullPass(walk: Walk, coefficients: BlockCoefficients, responses: readonly RegisterArray[]): void {
+    const { yields, finals } = this.#request;
+    const builder = this.#builder;
+    const { block } = this.#parameters;
+    const prefetch = this.#makePrefetch(walk.shared, yields.map((each) => each.yielded.value));
+    overTiles(this.#frame, walk.range, prefetch, (tile, following) => {
+      const signals = tile.isWhole ? builder.array('signals', f32, block) : null;
+      this.#phaseA(tile, prefetch, signals);
+      if (tile.isWhole) prefetch.load(following);
+      builder.barrier();
+      if (tile.isWhole) {
+        this.#overBlocks(tile, (first) => {
+          this.#storeCheckpoint(walk, tile, first);
+          this.#takeBlock(walk, coefficients, first);
+        });
+      } else {
+        this.#tokenByToken(tile, walk, (index) => this.#storeCheckpoint(walk, tile, index));
+      }
+      builder.barrier();
+      this.#phaseC(tile, walk.shared, prefetch, signals === null ? null : { signals, sums: this.#localSums(signals, responses, walk.shared) });
+    });
+    if (finals !== null) this.#storeState(walk.state, finals, walk.own);
+  }
+
+  #makePrefetch(shared: Placement, results: readonly ValueId[]): LanesPrefetch {
+    const { plan } = this.#request;
+    const { signal } = this.#form;
+    const early = streamsBehind(plan, [signal], new Set());
+    return new LanesPrefetch({ frame: this.#frame, cooperative: shared, staged: [], early, late: streamsBehind(plan, results, new Set([signal])) });
+  }
+
+  #storeCheckpoint({ state, own }: Walk, tile: Tile, index: KernelExpression): void {
+    const { checkpoints } = this.#request;
+    if (checkpoints === null) return;
+    const builder = this.#builder;
+    const { interval, targets } = checkpoints;
+    invariant(interval % this.#parameters.block === 0, 'checkpoints lie at starts of blocks');
+    const visit = builder.let('visit', add(tile.base, index));
+    builder.if(isEqual(remainder(visit, integer(interval)), integer(0)), () => {
+      this.#storeState(state, targets, own, [[checkpointAxis(interval), builder.let('checkpoint', divide(visit, integer(interval)))]]);
+    });
+  }
+
+  /** Place of a token's signal in a channel: four neighbours in time, then channels. */
+  #signalPlace(index: KernelExpression, local: KernelExpression): KernelExpression {
+    const row = add(multiply(divide(index, integer(quad)), integer(this.#frame.channelsPerGroup)), local);
+    return add(multiply(row, integer(quad)), remainder(index, integer(quad)));
+  }
+
+  /** Place of a thread's part of a token's sum: four neighbours in time, then channels, then threads of a channel. */
+  #partPlace(index: KernelExpression, lane: KernelExpression, local: KernelExpression): KernelExpression {
+    const { lanes } = this.#parameters;
+    const row = add(multiply(divide(index, integer(quad)), integer(lanes)), lane);
+    const column = add(multiply(row, integer(partsStride(this.#parameters))), local);
+    return add(multiply(column, integer(quad)), remainder(index, integer(quad)));
+  }
+
+  /** The signals of this thread's block into shared memory, and into registers where it is whole. */
+  #phaseA(tile: Tile, prefetch: LanesPrefetch, kept: RegisterArray | null): void {
+    const builder = this.#builder;
+    const values = this.#cooperative;
+    const local = remainder(builtin('invocation'), integer(this.#frame.channelsPerGroup));
+    const ahead = tile.isWhole ? prefetch : null;
+    const row = kept ?? builder.array('signals', f32, this.#parameters.block);
+    builder.comment('signals of this tile, once per channel');
+    overRows(this.#frame, tile, ({ pass, time }) => {
+      values.beginToken(time);
+      values.overrideScalars((id) => ahead?.early(id, pass) ?? null);
+      builder.setElement(row, pass, toReal(values.scalar(this.#form.signal)));
+      ahead?.hold(pass);
+      values.overrideScalars(() => null);
+    });
+    const start = firstRow(this.#frame);
+    for (let at = 0; at < this.#parameters.block; at += quad) {
+      const value = compose(Array.from({ length: quad }, (_, token) => element(row, integer(at + token))));
+      builder.storeShared(this.#signals, this.#signalPlace(add(start, integer(at)), local), value);
+    }
+  }
+
+  /** Visits the blocks of a whole tile in order; `first` is the index of a block's first token. */
+  #overBlocks(tile: Tile, body: (first: KernelExpression) => void): void {
+    const builder = this.#builder;
+    const { lanes, block } = this.#parameters;
+    invariant(tile.isWhole, 'blocks of a whole tile');
+    builder.comment(`the recurrence, ${block} tokens at a time`);
+    builder.for('block', { start: integer(0), end: integer(lanes) }, (at) => body(builder.let('first_token', multiply(at, integer(block)))));
+  }
+
+  /** Parts of the sums from the states before a block, and the states after it. */
+  #takeBlock({ state, own }: Walk, coefficients: BlockCoefficients, first: KernelExpression): void {
+    const builder = this.#builder;
+    const { block } = this.#parameters;
+    const signals: KernelExpression[] = [];
+    for (let at = 0; at < block; at += quad) {
+      const four = builder.let('signals', loadShared(this.#signals, this.#signalPlace(add(first, integer(at)), own.local), quad));
+      for (let token = 0; token < quad; token++) signals.push(builder.let('signal', extract(four, token)));
+    }
+    const sums = this.#form.readOuts.map(({ sum }) => signals.map(() => builder.var(this.#nameOf(sum), literal(0))));
+    this.#thread.eachStep((site) => {
+      const place = builder.let('place', multiply(site.step, integer(block)));
+      const at = (array: RegisterArray, token: number): KernelExpression => element(array, add(place, integer(token)));
+      const before = this.#partsOf(state, coefficients.drive.length, site);
+      sums.forEach((totals, readOut) => coefficients.readOuts[readOut]?.forEach((array, part) => totals.forEach((total, token) => {
+        builder.assign(total, add(variable(total), multiply(at(array, token), required(before[part], 'state'))));
+      })));
+      const after = this.#jump(coefficients, before, site).map((value, part) => signals.reduce((total, signal, token) =>
+        add(total, multiply(at(required(coefficients.drive[part], 'drive'), token), signal)), value));
+      after.map((value) => builder.let('after', value)).forEach((value, part) => state.write(part, 0, site.step, value));
+    });
+    sums.forEach((totals, readOut) => this.#storeParts(required(this.#parts[readOut], 'parts'), totals, first, own));
+  }
+
+  #storeParts(parts: SharedArray, totals: readonly Variable[], first: KernelExpression, own: Placement): void {
+    for (let at = 0; at < totals.length; at += quad) {
+      const value = compose(totals.slice(at, at + quad).map((total) => variable(total)));
+      this.#builder.storeShared(parts, this.#partPlace(add(first, integer(at)), this.#lane(), own.local), value);
+    }
+  }
+
+  /** a^K ⊙ a number per state. */
+  #jump({ jump }: BlockCoefficients, parts: StateParts, site: InnerSite): StateParts {
+    return applyTransition(jump.map((array) => element(array, site.step)), parts).map((value) => this.#builder.let('jumped', value));
+  }
+
+  #partsOf(store: StateStore, count: number, site: InnerSite): StateParts {
+    return Array.from({ length: count }, (_, part) => this.#builder.let('before', store.read(part, 0, site.step)));
+  }
+
+  /** The tokens of a tile that is not whole. */
+  #tokenByToken(tile: Tile, { state, own }: Walk, before: (index: KernelExpression) => void): void {
+    const { plan } = this.#request;
+    const builder = this.#builder;
+    const { values } = this.#single;
+    this.#single.prepareFixed([this.#roots]);
+    builder.comment('the recurrence, token by token');
+    builder.for('step', { start: integer(0), end: tile.count }, (index) => {
+      values.beginToken(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))));
+      values.overrideScalars((id) => (id === this.#form.signal ? loadShared(this.#signals, this.#signalPlace(index, own.local)) : null));
+      before(index);
+      this.#single.finishSum = (id, sums) => {
+        const at = this.#form.readOuts.findIndex((each) => each.sum === id);
+        builder.storeShared(required(this.#parts[at], 'parts'), this.#partPlace(index, this.#lane(), own.local), variable(required(sums[0], 'sum')));
+      };
+      this.#single.runToken(this.#roots, state, []);
+    });
+  }
+
+  /** The sums of this thread's block: the parts of all threads, and what its own signals add. */
+  #localSums(signals: RegisterArray, responses: readonly RegisterArray[], shared: Placement): readonly RegisterArray[] {
+    const builder = this.#builder;
+    const { block, lanes } = this.#parameters;
+    const start = firstRow(this.#frame);
+    return this.#form.readOuts.map(({ sum }, readOut) => {
+      const [parts, response] = [required(this.#parts[readOut], 'parts'), required(responses[readOut], 'response')];
+      const totals = Array.from({ length: block }, (_, token) => {
+        const terms = Array.from({ length: token + 1 }, (_unused, back) => multiply(element(response, integer(back)), element(signals, integer(token - back))));
+        return builder.var(this.#nameOf(sum), terms.reduce((left, right) => add(left, right)));
+      });
+      builder.for('lane', { start: integer(0), end: integer(lanes), unroll: true }, (lane) => {
+        for (let at = 0; at < block; at += quad) {
+          const four = builder.let('parts', loadShared(parts, this.#partPlace(add(start, integer(at)), lane, shared.local), quad));
+          totals.slice(at, at + quad).forEach((total, token) => builder.assign(total, add(variable(total), extract(four, token))));
+        }
+      });
+      const finished = builder.array(this.#nameOf(sum), f32, block);
+      totals.forEach((total, token) => builder.setElement(finished, integer(token), variable(total)));
+      return finished;
+    });
+  }
+
+  /** Results per token and channel; without a block, of a tile whose tokens were taken one by one. */
+  #phaseC(tile: Tile, shared: Placement, prefetch: LanesPrefetch, block: FinishedBlock | null): void {
+    const builder = this.#builder;
+    const values = this.#cooperative;
+    const { signal, readOuts } = this.#form;
+    builder.comment('results, once per channel');
+    overRows(this.#frame, tile, ({ pass, row, isInside, time }) => {
+      values.beginToken(time);
+      values.overrideScalars((id) => {
+        if (id === signal) return block === null ? loadShared(this.#signals, this.#signalPlace(row, shared.local)) : element(block.signals, pass);
+        return block === null ? null : prefetch.late(id, pass);
+      });
+      readOuts.forEach(({ sum }, at) => {
+        const finished = block?.sums[at];
+        const total = finished === undefined ? this.#sumOfParts(required(this.#parts[at], 'parts'), row, shared.local) : element(finished, pass);
+        values.setScalar(sum, builder.let(this.#nameOf(sum), total));
+      });
+      const isValid = both(isInside, shared.isValid);
+      for (const each of this.#request.yields) {
+        const value = values.scalar(each.yielded.value);
+        guard(builder, isValid, () => storeValue(builder, each.target, withCoordinates(shared.coordinates, [['time', time]]), value, null));
+      }
+      values.overrideScalars(() => null);
+    });
+  }
+
+  #sumOfParts(parts: SharedArray, row: KernelExpression, local: KernelExpression): KernelExpression {
+    const terms = Array.from({ length: this.#parameters.lanes }, (_, lane) => loadShared(parts, this.#partPlace(row, integer(lane), local)));
+    return terms.reduce((left, right) => add(left, right));
+  }
+}
