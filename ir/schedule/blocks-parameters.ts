@@ -53,7 +53,7 @@ export function blocksParametersFor(plan: RegionPlan, machine: Machine, interval
     for (const states of [4, 2, 8, 1]) {
       const lanes = plan.innerCount / states;
       if (![1, 2, 4, 8, 16, 32].includes(lanes)) continue;
-      for (const workgroupSize of [128, 64, 32]) {
+      for (const workgroupSize of [64, 32, 128]) {
         const parameters: BlocksParameters = { kind: 'blocks', workgroupSize, lanes, block };
         if (areBlocksLegal(plan, form, parameters, machine, interval)) return parameters;
       }
