@@ -125,7 +125,7 @@ function scratchPointers({ entry, fields }: Entry): readonly string[] {
 /** Kernels index with 32 bits, so that larger tensors must be refused before any launch. */
 function checks({ entry }: Entry): readonly string[] {
   const tensors = entry.tensors.filter((each) => each.dims.some((size) => typeof size !== 'number'));
-  if (tensors.length === 0) return ['  (void)batch;', '  (void)length;'];
+  if (tensors.length === 0) return [];
   const counts = [...new Set(tensors.map(elementsText))];
   return [
     '  const long long most = 2147483647ll;',
@@ -133,6 +133,32 @@ function checks({ entry }: Entry): readonly string[] {
     '  if (length > 0 && batch > most / length) return cudaErrorInvalidValue;',
     ...counts.map((each) => `  if (${each} > most) return cudaErrorInvalidValue;`),
   ];
+}
+
+/** The tensor whose values a result of a run without tokens takes over, or undefined for zeros. */
+function sourceOfEmpty(result: ManifestTensor, { entry }: Entry): ManifestTensor | undefined {
+  const role = result.role === 'final' ? 'initial' : result.role === 'gradient' ? 'final-cotangent' : null;
+  return entry.tensors.find((each) => each.role === role && each.subject === result.subject);
+}
+
+/**
+ * Runs without tokens or sequences launch no kernel: the final state is the initial one, so the gradient of the initial
+ * state is the final cotangent, and all else is zero.
+ */
+function emptyRunText(described: Entry): readonly string[] {
+  const { entry, fields } = described;
+  const results = entry.tensors.filter((each) => each.role !== 'scratch' && isWritten(entry, each.name));
+  const field = (tensor: ManifestTensor): string => `tensors.${fields.get(tensor.name) ?? ''}`;
+  const fills = results.flatMap((result) => {
+    const bytes = `static_cast<size_t>(${elementsText(result)} * ${storageBytes[result.storage]})`;
+    const source = sourceOfEmpty(result, described);
+    const fill = source === undefined
+      ? `cudaMemsetAsync(${field(result)}, 0, ${bytes}, stream)`
+      : `cudaMemcpyAsync(${field(result)}, ${field(source)}, ${bytes}, cudaMemcpyDeviceToDevice, stream)`;
+    const needed = source === undefined ? `${bytes} > 0` : `${bytes} > 0 && ${field(result)} != ${field(source)}`;
+    return [`    if (status == cudaSuccess && ${needed}) status = ${fill};`];
+  });
+  return ['  if (batch == 0 || length == 0) {', '    cudaError_t status = cudaSuccess;', ...fills, '    return status;', '  }'];
 }
 
 function launchText(dispatch: ManifestDispatch, { byName, fields }: Entry): string {
@@ -171,6 +197,7 @@ function functionText(described: Entry): string {
     `inline cudaError_t ${prefix}(const ${prefix}_tensors& tensors, long long batch, long long length,`,
     '                            void* scratch, cudaStream_t stream) {',
     ...checks(described),
+    ...emptyRunText(described),
     ...(readsTensors ? [] : ['  (void)tensors;']),
     ...scratchPointers(described),
     ...entry.dispatches.map((each) => launchText(each, described)),

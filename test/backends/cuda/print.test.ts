@@ -97,6 +97,23 @@ test('names that nothing uses are gone before printing', () => {
   expect(kernel.buffers).toHaveLength(2);
 });
 
+test('a run without tokens launches nothing: final states are the initial ones, all else is zero', () => {
+  const builder = new KernelBuilder();
+  for (const name of ['y', 'x.final', 'grad.x']) builder.store(builder.buffer(name, 'f32', 'write', 4), integer(0), literal(1));
+  const kernel = builder.finish({ name: 'k', notes: [], workgroupSize: 32, grid: [1, 1, 1] });
+  const state = { dims: ['batch', 3], axes: ['batch', 'N'] } as const;
+  const tensors = [
+    { ...tensor('x.initial', 'initial', 'f32', []), ...state, subject: 'x' }, { ...tensor('d.x.final', 'final-cotangent', 'f32', []), ...state, subject: 'x' },
+    { ...tensor('x.final', 'final', 'f32', []), ...state, subject: 'x' }, { ...tensor('grad.x', 'gradient', 'f32', []), ...state, subject: 'x' },
+    tensor('y', 'output', 'f32', ['batch', 'length', 3]),
+  ];
+  const text = renderCudaHeader(emitCuda([{ entry: 'forward', tensors, kernels: [kernel] }], header).manifest);
+  const empty = text.slice(text.indexOf('if (batch == 0 || length == 0) {'), text.indexOf('return status;'));
+  expect(empty).toContain('cudaMemcpyAsync(tensors.final_x, tensors.initial_x, static_cast<size_t>(batch * 3ll * 4), cudaMemcpyDeviceToDevice, stream)');
+  expect(empty).toContain('cudaMemcpyAsync(tensors.gradient_x, tensors.final_cotangent_x, ');
+  expect(empty).toContain('cudaMemsetAsync(tensors.output_y, 0, ');
+});
+
 describe('ptxas report', () => {
   test('is read by kernel', () => {
     const log = `ptxas info    : Compiling entry function 'k_0' for 'sm_90'
