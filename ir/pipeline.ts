@@ -40,7 +40,7 @@ export const tensorPasses: readonly TensorPass[] = [
   { name: 'differentiate', description: 'adds forwardSaved and backward', run: addGradients },
   // again: cotangent chains become producers of the adjoint scans
   { name: 'fuse-scan-backward', description: 'cotangents move into the adjoint scans', run: (module, ids) => fuseScans(module, ids) },
-  { name: 'form-contractions', description: 'sums of products become contractions', run: (module) => formContractions(module) },
+  { name: 'form-contractions', description: 'sums of products become contractions', run: (module, ids) => formContractions(module, ids) },
   { name: 'reassociate-products', description: 'small factors meet first', run: (module, ids) => reassociateProducts(module, ids) },
   { name: 'eliminate-dead', description: 'unused instructions go', run: (module) => eliminateDead(module) },
 ];
