@@ -111,12 +111,13 @@ class SpecLowering {
     const dtype = state.type;
     const initialType: TensorType = { dtype, axes: this.#axes(state.axes, { batch: true, time: false }) };
     const initial = builder.argument({ role: 'initial', subject: state.name, type: initialType });
-    const discrete = this.#reset(state, initial, this.#discrete(state));
+    const condition = state.reset === null ? null : this.expression(state.reset.condition);
+    const discrete = this.#reset(state, condition, initial, this.#discrete(state));
     const { op, region } = trivialScan(builder, state, discrete, initial);
     const results = builder.scan(op, region);
     const [current, previous] = results.yields;
     invariant(current !== undefined && previous !== undefined && results.finals[0] !== undefined, 'scan results');
-    this.#states.set(state.name, { current, previous });
+    this.#states.set(state.name, { current, previous: this.#startOf(state, condition, initial, previous) });
     this.#results.push({ role: 'final', subject: state.name, part: 'whole', value: results.finals[0] });
   }
 
@@ -133,16 +134,24 @@ class SpecLowering {
   }
 
   /** reset when p: ā ← 0 at p; restart initial when p: b̄ ← b̄ + ā ⊙ h₀ besides (decisions 6). */
-  #reset(state: StateSpec, initial: ValueId, system: DiscreteSystem): DiscreteSystem {
-    if (state.reset === null) return system;
+  #reset(state: StateSpec, condition: ValueId | null, initial: ValueId, system: DiscreteSystem): DiscreteSystem {
+    if (state.reset === null || condition === null) return system;
     const builder = this.#builder;
-    const condition = this.expression(state.reset.condition);
     const { coefficient } = system;
     const decay = coefficient.kind === 'exponent' ? builder.unary('exp2', coefficient.exponent) : required(coefficient.parts[0], 'decay');
     const masked: Coefficient = { kind: 'value', parts: [builder.select(condition, builder.constant(0), decay)] };
     if (state.reset.action === 'reset') return { coefficient: masked, drive: system.drive };
     const restarted = builder.add(system.drive, builder.multiply(decay, initial));
     return { coefficient: masked, drive: builder.select(condition, restarted, system.drive) };
+  }
+
+  /** What a token starts from, `prev(x)`: at a reset nothing, at a restart the initial state. */
+  #startOf({ reset, type }: StateSpec, condition: ValueId | null, initial: ValueId, previous: ValueId): ValueId {
+    if (reset === null || condition === null) return previous;
+    const builder = this.#builder;
+    if (reset.action === 'restart') return builder.select(condition, initial, previous);
+    const zero = builder.constant(0);
+    return builder.select(condition, type === 'complex' ? builder.complex(zero, zero) : zero, previous);
   }
 
   expression(expression: SpecExpression): ValueId {

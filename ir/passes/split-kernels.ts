@@ -146,10 +146,16 @@ class KernelSplit {
     return { tensor, part: isPart && !separate ? (result.part === 're' ? 0 : 1) : null };
   }
 
-  /** Lets the launch that makes a value write the result tensor itself; false if it lies elsewhere already. */
+  /**
+   * Lets the launch that makes a value write the result tensor itself; false if it lies elsewhere
+   * already, or if others who read it would read it rounded to 16 bits, or beside the other part of a
+   * complex result that they write.
+   */
   #claimResult(result: FunctionResult): boolean {
     const reference = this.#resultReference(result);
     if (this.#memory.has(result.value)) return false;
+    const isRead = (this.#uses.get(result.value) ?? 0) > 1;
+    if (isRead && (reference.part !== null || isHalf(reference))) return false;
     this.#memory.set(result.value, reference);
     return true;
   }
@@ -335,7 +341,10 @@ class KernelSplit {
     const yields = op.yields.map((yielded, at) => {
       const result = required(instruction.results[at], 'yield');
       const shape = partialAxes(plan, decision.schedule, yielded, required(plan.types.get(yielded.value), 'type').axes, (axis, size) => this.#declareAxis(axis, size));
-      if (shape.over.length === 0) return { yielded, sumsTime: shape.sumsTime, sumsChannels: shape.sumsChannels, target: this.#scratchFor(result.id) };
+      const target = this.#scratchFor(result.id);
+      // groups of channels add to memory one after the other, which must not round to 16 bits each time
+      const isRounded = shape.sumsChannels && isHalf(target);
+      if (shape.over.length === 0 && !isRounded) return { yielded, sumsTime: shape.sumsTime, sumsChannels: shape.sumsChannels, target };
       const partial = this.#ids.mint();
       this.#types.set(partial, { dtype: 'real', axes: shape.axes });
       this.#names.set(partial, `${result.name}_partial`);
@@ -349,7 +358,8 @@ class KernelSplit {
     this.#kernels.push(...emitScan(context, { plan, schedule: decision.schedule satisfies ScanSchedule, yields, finals, checkpoints }));
     for (const each of pending) {
       const result = required(instruction.results.find((value) => value.id === each.reduceTo), 'yield');
-      this.#definitions.set(each.reduceTo, { op: { kind: 'reduce', function: 'sum', over: each.over, operand: each.value }, results: [result] });
+      const made: TensorOp = each.over.length === 0 ? { kind: 'broadcast', operand: each.value, axes: result.type.axes } : { kind: 'reduce', function: 'sum', over: each.over, operand: each.value };
+      this.#definitions.set(each.reduceTo, { op: made, results: [result] });
       this.#nest(each.reduceTo, this.#scratchFor(each.reduceTo), result.name);
     }
   }
@@ -384,6 +394,11 @@ function argumentName(role: Extract<TensorOp, { kind: 'argument' }>['role'], sub
     'output-cotangent': `d.${subject}`, 'final-cotangent': `d.${subject}.final`,
   };
   return names[role];
+}
+
+/** Whether what is stored there is rounded to 16 bits. */
+function isHalf({ tensor }: MemoryReference): boolean {
+  return tensor.storage === 'f16' || tensor.storage === 'bf16';
 }
 
 /** One line with what a launch computes. */

@@ -109,7 +109,7 @@ function assignLevels(
   const levels = new Map<ValueId, number>();
   for (const value of [...op.parameters, ...(op.history?.previous ?? []), ...(op.history?.current ?? [])]) levels.set(value.id, 0);
   const pending = [...op.region];
-  const recurrenceNeeds = [...ofCoefficient(recurrence.coefficient), ...recurrence.drive];
+  const recurrenceNeeds = [...ofCoefficient(recurrence.coefficient), ...recurrence.drive, ...(recurrence.release ?? [])];
   let recurrenceLevel: number | null = null;
   let progress = true;
   const tryRecurrence = (): void => {

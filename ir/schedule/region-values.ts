@@ -16,7 +16,7 @@ import { f32, withWidth, type KernelExpression, type RegisterArray, type VectorW
 import type { Coefficient, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
-import { emitElementwise, type ElementwiseOp } from './elementwise.ts';
+import { emitElementwise, toReal, type ElementwiseOp } from './elementwise.ts';
 import { hasChannelAxis, hasInnerAxis, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 
 export type RegionValuesOptions = {
@@ -307,7 +307,7 @@ export class RegionValues {
       for (const id of ids) {
         for (let lane = 0; lane < lanes; lane++) {
           const array = required(arrays.get(this.#key(id, lane)), 'array');
-          if (lane === 0 || hasChannelAxis(plan, id)) builder.setElement(array, site.step, splat(this.inner(id, lane), innerWidth));
+          if (lane === 0 || hasChannelAxis(plan, id)) builder.setElement(array, site.step, splat(toReal(this.inner(id, lane)), innerWidth));
         }
       }
       this.endInner();

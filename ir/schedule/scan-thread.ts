@@ -46,6 +46,8 @@ export class ScanThread {
   readonly plan: RegionPlan;
   readonly shape: ThreadShape;
   readonly values: RegionValues;
+  /** states of the token that later inner loops read, by value and lane */
+  #kept = new Map<ValueId, readonly RegisterArray[]>();
 
   constructor(builder: KernelBuilder, plan: RegionPlan, shape: ThreadShape, memory: (operand: ValueId) => MemoryReference) {
     this.builder = builder;
@@ -126,7 +128,39 @@ export class ScanThread {
   runToken(roots: PassRoots, store: StateStore, sinks: readonly InnerSink[]): void {
     const live = this.liveFor(roots);
     const lastLevel = this.plan.loopCount - 1;
+    this.#keepStates(roots, live, sinks);
     for (let level = 0; level <= lastLevel; level++) this.#runLevel(level, roots, live, store, sinks);
+  }
+
+  /** The inner loop in which a recurrence advances. */
+  #advanceLevel({ recurrence }: PassRoots): number {
+    return recurrence === this.plan.recurrence ? this.plan.recurrenceLevel : 0;
+  }
+
+  /** Declares registers for states that loops after that of the update read again (a norm over the states). */
+  #keepStates(roots: PassRoots, live: readonly TensorInstruction[], sinks: readonly InnerSink[]): void {
+    this.#kept = new Map();
+    if (!this.hasInner) return;
+    const own = this.#advanceLevel(roots);
+    const sums = live.filter((each) => each.op.kind === 'reduce' && this.#levelOf(required(each.results[0], 'sum').id) > own + 1);
+    const later = [...sums.flatMap((each) => operandsOf(each.op)), ...sinks.map((each) => each.value).filter((id) => this.#levelOf(id) > own)];
+    const read = this.#behind(later).inner;
+    for (const value of [...roots.recurrence.previous, ...roots.recurrence.current]) {
+      if (!read.has(value.id)) continue;
+      const type = withWidth(f32, this.shape.innerWidth);
+      this.#kept.set(value.id, this.laneNumbers().map(() => this.builder.array(`${value.name}_kept`, type, this.shape.innerSteps)));
+    }
+  }
+
+  /** Gives a state its value for this inner iteration, and keeps it where later loops read it. */
+  #setState(id: ValueId, lane: number, step: KernelExpression, value: KernelExpression): void {
+    this.values.setInner(id, lane, value);
+    const array = this.#kept.get(id)?.[lane];
+    if (array !== undefined) this.builder.setElement(array, step, splat(value, this.shape.innerWidth));
+  }
+
+  #readKept(site: InnerSite): void {
+    for (const [id, arrays] of this.#kept) arrays.forEach((array, lane) => this.values.setInner(id, lane, element(array, site.step)));
   }
 
   #levelOf(id: ValueId): number {
@@ -135,8 +169,8 @@ export class ScanThread {
 
   #runLevel(level: number, roots: PassRoots, live: readonly TensorInstruction[], store: StateStore, sinks: readonly InnerSink[]): void {
     const { plan, values } = this;
-    const isPrimary = roots.recurrence === plan.recurrence;
-    const advances = level === (isPrimary ? plan.recurrenceLevel : 0);
+    const own = this.#advanceLevel(roots);
+    const advances = level === own;
     if (!this.hasInner) {
       if (advances) this.#advanceScalar(roots.recurrence, store);
       return;
@@ -146,11 +180,12 @@ export class ScanThread {
     if (!advances && sums.length === 0 && ownSinks.length === 0) return;
     const recurrenceIds = advances ? [...ofCoefficient(roots.recurrence.coefficient), ...roots.recurrence.drive, ...(roots.recurrence.release ?? [])] : [];
     const wanted = [...recurrenceIds, ...sums.flatMap((each) => operandsOf(each.op)), ...ownSinks.map((each) => each.value)];
-    values.prepareScalars(this.#scalarsBehind(wanted));
+    values.prepareScalars(this.#behind(wanted).scalars);
     const accumulators = sums.map((each) => this.#accumulator(each));
     this.eachStep((site) => {
       values.beginInner(site);
       if (advances) this.#advanceInner(roots.recurrence, store, site);
+      else if (level > own) this.#readKept(site);
       sums.forEach((each, at) => {
         const operand = required(operandsOf(each.op)[0], 'operand');
         this.laneNumbers().forEach((lane) => {
@@ -164,10 +199,11 @@ export class ScanThread {
     sums.forEach((each, at) => this.finishSum(required(each.results[0], 'sum').id, required(accumulators[at], 'sum')));
   }
 
-  /** Scalars that the computation of inner values reads. */
-  #scalarsBehind(ids: readonly ValueId[]): ReadonlySet<ValueId> {
+  /** What the computation of inner values reads: scalars, and other inner values. */
+  #behind(ids: readonly ValueId[]): { readonly scalars: ReadonlySet<ValueId>; readonly inner: ReadonlySet<ValueId> } {
     const { plan } = this;
     const scalars = new Set<ValueId>();
+    const inner = new Set<ValueId>();
     const seen = new Set<ValueId>();
     const stack = [...ids];
     for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
@@ -177,10 +213,11 @@ export class ScanThread {
         scalars.add(id);
         continue;
       }
+      inner.add(id);
       const definition = plan.definitions.get(id);
       if (definition !== undefined && variesInTime(plan, id)) stack.push(...operandsOf(definition.op));
     }
-    return scalars;
+    return { scalars, inner };
   }
 
   #accumulator(sum: TensorInstruction): readonly Variable[] {
@@ -206,13 +243,13 @@ export class ScanThread {
     const { values, builder } = this;
     for (const lane of this.laneNumbers()) {
       const before = recurrence.previous.map((value, part) => builder.let(value.name, store.read(part, lane, site.step)));
-      recurrence.previous.forEach((value, part) => values.setInner(value.id, lane, required(before[part], 'state')));
+      recurrence.previous.forEach((value, part) => this.#setState(value.id, lane, site.step, required(before[part], 'state')));
       const { current, carried } = advance(recurrence, before, {
         transition: this.#transitionOf(lane),
         value: (id) => values.inner(id, lane),
         bind: (name, value) => builder.let(name, value),
       });
-      recurrence.current.forEach((value, part) => values.setInner(value.id, lane, required(current[part], 'state')));
+      recurrence.current.forEach((value, part) => this.#setState(value.id, lane, site.step, required(current[part], 'state')));
       carried.forEach((value, part) => store.write(part, lane, site.step, value));
     }
   }
@@ -235,7 +272,7 @@ export class ScanThread {
   multiplyDecay(recurrence: Recurrence, store: StateStore): void {
     const { values, builder } = this;
     const ids = ofCoefficient(recurrence.coefficient);
-    values.prepareScalars(this.hasInner ? this.#scalarsBehind(ids) : []);
+    values.prepareScalars(this.hasInner ? this.#behind(ids).scalars : []);
     this.eachStep((site) => {
       if (this.hasInner) values.beginInner(site);
       for (const lane of this.laneNumbers()) {

@@ -14,6 +14,7 @@ import { f32, withWidth, type Kernel, type KernelExpression, type RegisterArray,
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates } from './access.ts';
+import { toReal } from './elementwise.ts';
 import type { Machine, StepParameters } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
@@ -87,7 +88,7 @@ class StepEmission {
     const values = this.#placeItems();
     this.#eachItem((item) => {
       values.begin(item);
-      for (const [id, array] of this.#exported) builder.storeShared(array, item.slot, this.#cooperative.scalar(id));
+      for (const [id, array] of this.#exported) builder.storeShared(array, item.slot, toReal(this.#cooperative.scalar(id)));
     });
     builder.barrier();
     builder.for('row', { start: integer(0), end: integer(rows), unroll: true }, (row) => this.#updateRow(row, state, own));

@@ -7,6 +7,7 @@ import { add, extract, integer, KernelBuilder, literal, multiply, subtract } fro
 import type { KernelExpression, RegisterArray, VectorWidth } from '../kernel/nodes.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import { toReal } from './elementwise.ts';
 import { hasInnerAxis } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type PassRoots } from './scan-thread.ts';
@@ -143,10 +144,11 @@ export class TileFrame {
     return hasInnerAxis(this.request.plan, each.yielded.value);
   }
 
-  /** Stores a value of all lanes to neighbouring elements, or one value. */
+  /** Stores a value of all lanes to neighbouring elements, or one value; flags as numbers. */
   spread(array: RegisterArray, at: KernelExpression, value: KernelExpression, perChannel: boolean): void {
-    if (!perChannel) this.builder.setElement(array, at, value);
-    else for (let lane = 0; lane < this.parameters.lanes; lane++) this.builder.setElement(array, add(at, integer(lane)), extract(value, lane));
+    const number = toReal(value);
+    if (!perChannel) this.builder.setElement(array, at, number);
+    else for (let lane = 0; lane < this.parameters.lanes; lane++) this.builder.setElement(array, add(at, integer(lane)), extract(number, lane));
   }
 
   /** Sets the first elements of an array to zero. */

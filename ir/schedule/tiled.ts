@@ -15,6 +15,7 @@ import { add, builtin, compose, divide, element, horizontalAdd, integer, less, l
 import { f32, withWidth, type Kernel, type KernelExpression, type RegisterArray } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { loadValue, withCoordinates, type Coordinates } from './access.ts';
+import { toReal } from './elementwise.ts';
 import { hasChannelAxis } from './region-plan.ts';
 import { RegionValues } from './region-values.ts';
 import { isEqual, storeValue, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
@@ -106,7 +107,7 @@ class TiledEmission {
       const values = this.#frame.wide();
       values.place(this.#frame.at(builder.let('channel', add(this.#frame.channel, first))));
       for (const [id, array] of store.fixedScalars) {
-        const value = values.scalar(id);
+        const value = toReal(values.scalar(id));
         const perChannel = array.type.width > 1;
         builder.setElement(array, perChannel ? vector : integer(0), perChannel ? splat(value, lanes) : value);
         const single = store.stagedFixed.get(id);
@@ -123,7 +124,7 @@ class TiledEmission {
     this.#frame.eachState((slot, site, at) => {
       fixed.place(at);
       fixed.beginInner(site);
-      for (const [id, array] of store.fixedInner) builder.setElement(array, slot, splat(fixed.inner(id, 0), innerWidth));
+      for (const [id, array] of store.fixedInner) builder.setElement(array, slot, splat(toReal(fixed.inner(id, 0)), innerWidth));
       for (const [id, array] of store.fixedPowers) builder.setElement(array, slot, splat(fixed.power(id, 0), innerWidth));
       store.state.forEach((array, part) => builder.setElement(array, slot, splat(this.#initialState(part, at), innerWidth)));
       fixed.endInner();
@@ -174,7 +175,7 @@ class TiledEmission {
         const at = withCoordinates(this.#frame.at(builder.let('channel', add(this.#frame.channel, multiply(vector, integer(lanes))))), [['time', time]]);
         for (const [id, array] of store.rows) {
           const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-          builder.setElement(array, add(multiply(index, integer(count)), vector), splat(loadValue(builder, memory(operand), at, this.#frame.channelVector), lanes));
+          builder.setElement(array, add(multiply(index, integer(count)), vector), splat(toReal(loadValue(builder, memory(operand), at, this.#frame.channelVector)), lanes));
         }
       });
     });
