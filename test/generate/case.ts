@@ -7,7 +7,7 @@ import { loadLayer, parse } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { roundToBf16, roundToF16 } from '../../support/float-bits.ts';
 import { required } from '../../support/invariant.ts';
-import { evaluateLayer, gradient, type EvaluationRequest, type GradientRequest, type GradientResult, type OracleTensor } from '../oracle/evaluate.ts';
+import { evaluateLayer, gradient, type EvaluationRequest, type EvaluationResult, type GradientRequest, type GradientResult, type OracleTensor } from '../oracle/evaluate.ts';
 import { float32Rounding, withStorage, type Rounding } from '../oracle/rounding.ts';
 import { randomRequest, randomTensor, seededNumbers } from '../support/oracle-requests.ts';
 import { buildLayer, type GeneratedLayer } from './build-layer.ts';
@@ -23,6 +23,8 @@ export type GeneratedCase = {
   /** numbers rounded to f32, streams to the storage type */
   readonly request: GradientRequest;
   readonly storage: Storage;
+  /** the oracle's, for arithmetic in f32 */
+  readonly answers: GradientResult;
 };
 
 const roundings: Readonly<Record<Storage, (value: number) => number>> = { f32: Math.fround, f16: roundToF16, bf16: roundToBf16 };
@@ -73,10 +75,9 @@ function requestOf(layer: GeneratedLayer, spec: LayerSpec): EvaluationRequest {
   };
 }
 
-/** Random dL/d(output) and, where the recipe wants them, dL/d(final state). */
-function cotangentsOf(request: EvaluationRequest, { seed, cotangents, storage }: LayerRecipe): GradientRequest['cotangents'] {
+/** Random dL/d(output) and, where the recipe wants them, dL/d(final state), like what was computed. */
+function cotangentsOf(plain: EvaluationResult, { seed, cotangents, storage }: LayerRecipe): GradientRequest['cotangents'] {
   const next = seededNumbers(seed + 7919);
-  const plain = evaluateLayer(request);
   const like = (tensor: OracleTensor): OracleTensor => randomTensor(tensor.axes.join(' '), tensor.shape, next, tensor.im === null ? 'real' : 'complex');
   return {
     outputs: mapTensors(plain.outputs, (tensor) => storedTensor(like(tensor), storage)),
@@ -112,16 +113,15 @@ export function makeCase(recipe: LayerRecipe): GeneratedCase | null {
     const request = factor === 1 ? drawn : scaled(drawn, layer, factor);
     const plain = evaluateLayer(request);
     if (!isInRange([...plain.outputs.values(), ...plain.final.values()], largest[recipe.storage])) continue;
-    const whole = { ...request, cotangents: cotangentsOf(request, recipe) };
-    const { inputs, params, initial } = gradient(whole).gradients;
-    if (isInRange([...inputs.values(), ...params.values(), ...initial.values()], largest[recipe.storage])) {
-      return { layer, spec, request: whole, storage: recipe.storage };
-    }
+    const made: Omit<GeneratedCase, 'answers'> = { layer, spec, request: { ...request, cotangents: cotangentsOf(plain, recipe) }, storage: recipe.storage };
+    const answers = answersOf(made, float32Rounding);
+    const { inputs, params, initial } = answers.gradients;
+    if (isInRange([...inputs.values(), ...params.values(), ...initial.values()], largest[recipe.storage])) return { ...made, answers };
   }
   return null;
 }
 
 /** The oracle's answers and error bounds for an arithmetic, with the case's storage of streams. */
-export function answersOf({ request, storage }: GeneratedCase, rounding: Rounding = float32Rounding): GradientResult {
+export function answersOf({ request, storage }: Pick<GeneratedCase, 'request' | 'storage'>, rounding: Rounding): GradientResult {
   return gradient({ ...request, rounding: storage === 'f32' ? rounding : withStorage(rounding, storage) });
 }

@@ -22,7 +22,7 @@ const channelSizes = [1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 33] as const;
 const stateSizes = [1, 2, 3, 4, 5, 7, 8, 16, 17, 64] as const;
 
 /** Values per run (batch × tokens × channels × states) that the oracle and the interpreters take in a fraction of a second. */
-const mostValues = 6000;
+const mostValues = 3000;
 
 /** What each field may be, the simplest first; entries stand as often as they are to come up. */
 export const choices = {
