@@ -49,13 +49,15 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
     if (subject !== null) panels.find((each) => each.id === tabs.current())?.show(subject);
   };
   const tabs = createTabs('What to see of the layer', panels, show);
+  const outdated = make('p', { class: 'notice outdated-notice', hidden: true }, 'The text has mistakes. Below is what belongs to the last text without.');
   const source = createSourcePanel(compiler, (changed) => {
     subject = changed;
     tabs.element.classList.toggle('outdated', changed === null);
+    outdated.hidden = changed !== null;
     show();
   });
   head.append(devices.element);
-  root.append(source.element, make('section', { class: 'views', 'aria-label': 'What the compiler makes of it' }, tabs.element));
+  root.append(source.element, make('section', { class: 'views', 'aria-label': 'What the compiler makes of it' }, outdated, tabs.element));
   source.open(location.hash.slice(1) === '' ? firstExample : location.hash.slice(1));
 }
 

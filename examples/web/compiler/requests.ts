@@ -1,6 +1,7 @@
 /** What the page asks about a text, answered by the compiler: pure functions, which the worker serves and tests call. */
-import type { Artifact } from '../../../backends/artifact.ts';
+import type { Artifact, EntryPointName } from '../../../backends/artifact.ts';
 import { compileSpec, type CompileResult } from '../../../backends/compile.ts';
+import type { LayerSyntax } from '../../../dsl/ast.ts';
 import { elaborate, format, loadLayer, parse } from '../../../dsl/index.ts';
 import type { LayerSpec } from '../../../dsl/spec.ts';
 import { explainLayer } from '../../../ir/explain/explain.ts';
@@ -25,7 +26,20 @@ function requireLayer(choice: LayerChoice): LayerSpec {
   return spec;
 }
 
-/** Mistakes of a text and, where there are none, its chosen layer. */
+/** Sizes of axes that the layer's head has; the rest belong to a text of before. */
+function sizesOfHead(choice: LayerChoice, layer: LayerSyntax): ReadonlyMap<string, number> {
+  const names = new Set(layer.axes.map((each) => each.name.text));
+  return new Map([...sizesOf(choice)].filter(([name]) => names.has(name)));
+}
+
+function axisSizes(layer: LayerSyntax, spec: LayerSpec): readonly AxisSize[] {
+  return layer.axes.flatMap(({ name, size }) => {
+    const axis = spec.axes.find((each) => each.name === name.text);
+    return axis === undefined ? [] : [{ name: axis.name, size: axis.size, declared: size?.kind === 'number' ? size.value : null }];
+  });
+}
+
+/** Mistakes of a text and, where there are none, its chosen layer; a layer that is not there means the last one. */
 export function checkText(choice: LayerChoice): CheckedText {
   const start = performance.now();
   const parsed = parse({ name: fileName, text: choice.text });
@@ -33,12 +47,10 @@ export function checkText(choice: LayerChoice): CheckedText {
   const chosen = parsed.tree.layers.find((each) => each.name.text === choice.layer) ?? parsed.tree.layers.at(-1);
   const { spec, diagnostics } = hasErrors(parsed.diagnostics) || chosen === undefined
     ? { spec: null, diagnostics: parsed.diagnostics }
-    : elaborate(parsed.tree, chosen.name.text, { sizes: sizesOf(choice) });
-  const own = new Set(chosen?.axes.map((each) => each.name.text));
-  const sizes: readonly AxisSize[] = spec?.axes.filter((each) => own.has(each.name)) ?? [];
+    : elaborate(parsed.tree, chosen.name.text, { sizes: sizesOfHead(choice, chosen) });
   return {
     diagnostics: diagnostics.map(pageDiagnostic), layers,
-    layer: spec === null ? null : { name: spec.name, sizes, spec },
+    layer: spec === null || chosen === undefined ? null : { name: spec.name, sizes: axisSizes(chosen, spec), spec },
     milliseconds: performance.now() - start,
   };
 }
@@ -99,12 +111,20 @@ function attempt<Value>(action: () => Value): Value | SsmError {
   }
 }
 
+const entriesFor: Readonly<Record<PrepareRequest['use'], readonly EntryPointName[]>> = {
+  inference: ['forward'], training: ['forward', 'forwardSaved', 'backward'],
+};
+
+function keepEntries({ manifest, code }: Artifact, names: readonly EntryPointName[]): Artifact {
+  return { manifest: { ...manifest, entries: manifest.entries.filter((each) => names.includes(each.name)) }, code };
+}
+
 /** Kernels and initial parameters, ready for a device. */
 export function prepareText(request: PrepareRequest): PreparedText {
   const spec = requireLayer(request);
   const start = performance.now();
-  const { artifact } = compileSpec(spec, { target: request.target, mode: request.mode, entries: request.entries });
-  return { spec, artifact, parameters: initialParameters(spec, request.seed), milliseconds: performance.now() - start };
+  const { artifact } = compileSpec(spec, { target: request.target, mode: request.mode, entries: request.use === 'training' ? 'all' : 'forward-only' });
+  return { spec, artifact: keepEntries(artifact, entriesFor[request.use]), parameters: initialParameters(spec, request.seed), milliseconds: performance.now() - start };
 }
 
 /** The text in its one layout, or null where the grammar refuses it. */

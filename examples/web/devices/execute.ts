@@ -5,13 +5,17 @@ import { evaluateSize, type RunSizes } from '../../../support/size.ts';
 import type { OutputNumbers, RunJob, RunReport } from '../services/protocol.ts';
 import { makeInputs } from './signals.ts';
 
-/** One run to warm up, then `repeats` timed ones; the numbers are those of the last. */
+/** Timed runs end after this, whatever number was wanted. */
+const enoughMilliseconds = 3000;
+
+/** One run to warm up, then at most `repeats` timed ones; the numbers are those of the last. */
 export async function executeLayer(layer: Layer, job: RunJob): Promise<Omit<RunReport, 'readyMilliseconds'>> {
   const sizes: RunSizes = { batch: job.batch, length: job.length };
   const call = { inputs: makeInputs(job.prepared.spec, job.signal, sizes), batch: job.batch, length: job.length };
   let last = await layer.forward(call);
   const times: number[] = [];
-  for (let run = 0; run < job.repeats; run++) {
+  const end = performance.now() + enoughMilliseconds;
+  while (times.length === 0 || (times.length < job.repeats && performance.now() < end)) {
     last = await layer.forward(call);
     times.push(last.timing.milliseconds);
   }
@@ -20,7 +24,7 @@ export async function executeLayer(layer: Layer, job: RunJob): Promise<Omit<RunR
     outputs[name] = { ...shapeOf(layer.artifact.manifest, name, sizes), data: Float32Array.from(await tensor.read()) };
   }
   times.sort((left, right) => left - right);
-  return { outputs, milliseconds: { median: times[times.length >> 1] ?? NaN, least: times[0] ?? NaN, source: last.timing.source } };
+  return { outputs, milliseconds: { median: times[times.length >> 1] ?? NaN, least: times[0] ?? NaN, runs: times.length, source: last.timing.source } };
 }
 
 function shapeOf(manifest: Manifest, output: string, sizes: RunSizes): Omit<OutputNumbers, 'data'> {

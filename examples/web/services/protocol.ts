@@ -16,7 +16,7 @@ type Request<Argument, Result, Event = never> = { readonly argument: Argument; r
 /** A diagnostic with the offsets that an editor marks. */
 export type PageDiagnostic = JsonDiagnostic & { readonly span: Span | null; readonly secondarySpans: readonly Span[] };
 
-/** One layer of a text; `layer` null means the last one. */
+/** One layer of a text; `layer` null means the last one. `sizes` are in place of those that the text says. */
 export type LayerChoice = {
   readonly text: string;
   readonly layer: string | null;
@@ -25,8 +25,8 @@ export type LayerChoice = {
 
 export type Mode = 'auto' | 'recurrent' | 'scan' | 'conv';
 
-/** An axis of the layer's head and its size. */
-export type AxisSize = { readonly name: string; readonly size: number };
+/** An axis of the layer's head: its size here, and the one that the text says, if it says a number. */
+export type AxisSize = { readonly name: string; readonly size: number; readonly declared: number | null };
 
 export type CheckedText = {
   readonly diagnostics: readonly PageDiagnostic[];
@@ -63,7 +63,8 @@ export type ExplainedLayer = {
 export type PrepareRequest = LayerChoice & {
   readonly mode: Mode;
   readonly target: TargetName;
-  readonly entries: 'forward-only' | 'all';
+  /** entry points that shall be there: a GPU's driver compiles each kernel */
+  readonly use: 'inference' | 'training';
   readonly seed: number;
 };
 
@@ -104,7 +105,7 @@ export type OutputNumbers = { readonly axes: readonly string[]; readonly shape: 
 
 export type RunReport = {
   readonly outputs: Readonly<Record<string, OutputNumbers>>;
-  readonly milliseconds: { readonly median: number; readonly least: number; readonly source: 'device' | 'wall-clock' };
+  readonly milliseconds: { readonly median: number; readonly least: number; readonly runs: number; readonly source: 'device' | 'wall-clock' };
   /** until kernels were ready on the device */
   readonly readyMilliseconds: number;
 };

@@ -43,7 +43,7 @@ export function createAnalysisPanel(services: Services, devices: Devices): Panel
 
 async function analyse({ compiler, devices }: Services, known: Devices, { choice, length }: Subject, level: number): Promise<Analysis> {
   const target = known.state('wasm').kind === 'absent' ? 'wgsl' : 'wasm';
-  const prepared = await compiler.call('prepare', { ...choice, mode: 'auto', target, entries: 'forward-only', seed: 1 }, { milliseconds: compileLimit });
+  const prepared = await compiler.call('prepare', { ...choice, mode: 'auto', target, use: 'inference', seed: 1 }, { milliseconds: compileLimit });
   return devices.call('analyse', { target, prepared, level, length }, { milliseconds: analysisLimit });
 }
 

@@ -32,6 +32,7 @@ export function makeSvg<Tag extends keyof SVGElementTagNameMap>(
 
 /** A control under its visible name. */
 export function labelled(name: string, control: HTMLElement): HTMLLabelElement {
+  control.setAttribute('aria-label', name); // the label's text would hold the options too
   return make('label', { class: 'field' }, make('span', { class: 'field-name' }, name), control);
 }
 

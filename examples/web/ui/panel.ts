@@ -19,5 +19,5 @@ export type Panel = {
   readonly show: (subject: Subject) => void;
 };
 
-/** Seconds that one answer of the compiler may take before its worker is started anew. */
-export const compileLimit = 15_000;
+/** Milliseconds that one answer of the compiler may take before its worker is started anew; millions of parameters are drawn within. */
+export const compileLimit = 45_000;

@@ -31,17 +31,19 @@ export function createRunPanel(services: Services, devices: Devices): Panel {
     for (const option of choice.options) option.disabled = targetsOf(option.value).some((each) => devices.state(each).kind === 'absent');
   });
   const run = async (): Promise<void> => {
-    if (subject === null) return;
+    const mine = subject;
+    if (mine === null) return;
     button.disabled = true;
     results.classList.add('waiting');
     try {
       const ran: Ran[] = [];
       for (const target of targetsOf(choice.value)) {
         status.textContent = `Compiling and running on ${targetNames[target]} …`;
-        ran.push(await runOn(services, subject, { target, signal: signal.value as SignalKind, repeats: repeats.value() ?? 1 }));
+        ran.push(await runOn(services, mine, { target, signal: signal.value as SignalKind, repeats: repeats.value() ?? 1 }));
       }
-      status.textContent = '';
-      results.replaceChildren(...resultParts(ran, subject));
+      const isCurrent = mine === subject;
+      status.textContent = isCurrent ? '' : 'The layer or its sizes changed meanwhile: run again.';
+      if (isCurrent) results.replaceChildren(...resultParts(ran, mine));
     } catch (error) {
       status.textContent = '';
       results.replaceChildren(failureNotice(error));
@@ -68,7 +70,7 @@ function targetsOf(choice: string): readonly PageTarget[] {
 type RunChoice = { readonly target: PageTarget; readonly signal: SignalKind; readonly repeats: number };
 
 async function runOn({ compiler, devices }: Services, { choice, mode, batch, length }: Subject, { target, signal, repeats }: RunChoice): Promise<Ran> {
-  const prepared = await compiler.call('prepare', { ...choice, mode, target, entries: 'forward-only', seed: 1 }, { milliseconds: compileLimit });
+  const prepared = await compiler.call('prepare', { ...choice, mode, target, use: 'inference', seed: 1 }, { milliseconds: compileLimit });
   const report = await devices.call('run', { target, prepared, signal, batch, length, repeats }, { milliseconds: runLimit });
   return { target, report, compileMilliseconds: prepared.milliseconds };
 }
@@ -77,12 +79,12 @@ const milliseconds = (value: number): string => `${value < 10 ? value.toFixed(3)
 
 function resultParts(ran: readonly Ran[], { batch, length }: Subject): readonly HTMLElement[] {
   const rows = ran.map(({ target, report, compileMilliseconds }) => {
-    const { median, least, source } = report.milliseconds;
-    return [targetNames[target], milliseconds(median), milliseconds(least), source, `${Math.round((batch * length) / median)} /ms`, milliseconds(compileMilliseconds), milliseconds(report.readyMilliseconds)];
+    const { median, least, runs, source } = report.milliseconds;
+    return [targetNames[target], milliseconds(median), milliseconds(least), String(runs), source, `${Math.round((batch * length) / median)} /ms`, milliseconds(compileMilliseconds), milliseconds(report.readyMilliseconds)];
   });
   const [first, second] = ran;
   return [
-    makeTable(['device', 'median', 'least', 'clock', 'tokens', 'compiled in', 'ready in'], rows),
+    makeTable(['device', 'median', 'least', 'runs', 'clock', 'tokens', 'compiled in', 'ready in'], rows),
     ...(first === undefined || second === undefined ? [] : [agreement(first.report, second.report)]),
     ...Object.entries(first?.report.outputs ?? {}).map(([name, output]) => outputPart(name, output)),
   ];

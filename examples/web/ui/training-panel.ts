@@ -1,5 +1,5 @@
 /** Trains the digit classifiers in the page: loss and accuracy as they come, and what the model says about held-out scans. */
-import type { Guess, TrainEvent, PageTarget } from '../services/protocol.ts';
+import type { Guess, PageTarget, TrainEnd, TrainEvent } from '../services/protocol.ts';
 import { lineChart } from './chart.ts';
 import { targetNames, type Devices } from './device-choice.ts';
 import { labelled, make, makeNumberField, makeSelect } from './dom.ts';
@@ -37,7 +37,7 @@ export function createTrainingPanel(services: Services, devices: Devices, models
     try {
       const target = device.value as PageTarget;
       const choice = { text: models[model.value as keyof Models], layer: null, sizes: {} };
-      const prepared = await services.compiler.call('prepare', { ...choice, mode: 'auto', target, entries: 'all', seed }, { milliseconds: compileLimit });
+      const prepared = await services.compiler.call('prepare', { ...choice, mode: 'auto', target, use: 'training', seed }, { milliseconds: compileLimit });
       status.textContent = `Loading ${prepared.artifact.manifest.layer} on ${targetNames[target]} …`;
       const job = { target, prepared, epochs: epochs.value() ?? 1, batch, rate, seed };
       const end = await services.devices.call('train', job, {
@@ -48,8 +48,7 @@ export function createTrainingPanel(services: Services, devices: Devices, models
           if (event.kind === 'epoch') guesses.replaceChildren(...guessParts(event.guesses));
         },
       });
-      const reached = curve.accuracies.at(-1)?.[1];
-      status.textContent = `${end.stopped ? 'Stopped' : 'Done'} after ${end.steps} steps, ${(end.milliseconds / 1000).toFixed(1)} s${reached === undefined ? '' : `; ${percent(reached)} of the held-out scans right`}.`;
+      status.textContent = describeEnd(curve, end);
     } catch (error) {
       status.replaceChildren(failureNotice(error));
     }
@@ -78,6 +77,13 @@ function describe(curve: Curve, event: TrainEvent, before: string): string {
   const accuracy = curve.accuracies.at(-1);
   const told = accuracy === undefined ? '' : `, ${percent(accuracy[1])} of the held-out scans right`;
   return `Step ${step} of ${event.steps}, ${(event.milliseconds / step).toFixed(0)} ms a step, loss ${(event.losses.at(-1) ?? NaN).toFixed(3)}${told}`;
+}
+
+function describeEnd(curve: Curve, { steps, stopped, milliseconds }: TrainEnd): string {
+  const reached = curve.accuracies.at(-1)?.[1];
+  const means = smoothed(curve.losses);
+  const losses = means.length === 0 ? '' : `; loss ${(means[0]?.[1] ?? NaN).toFixed(3)} at first, ${(means.at(-1)?.[1] ?? NaN).toFixed(3)} at last`;
+  return `${stopped ? 'Stopped' : 'Done'} after ${steps} steps, ${(milliseconds / 1000).toFixed(1)} s${losses}${reached === undefined ? '' : `; ${percent(reached)} of the held-out scans right`}.`;
 }
 
 function smoothed(points: Curve['losses']): Curve['losses'] {
