@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 bash scripts/setup-test-devices.sh
 echo 'types: checking'
-if ! npx tsc -p tsconfig.json --noEmit; then
+if ! npm run --silent check; then
   echo
   echo '0 passed, 1 failed, 0 skipped'
   exit 1

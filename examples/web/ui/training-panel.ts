@@ -19,7 +19,7 @@ const smoothing = 0.9;
 export function createTrainingPanel(services: Services, devices: Devices, models: Models): Panel {
   const model = makeSelect([['s4d', 'S4D, two blocks'], ['mamba', 'Mamba, two blocks']], 's4d');
   const device = makeSelect([['wasm', targetNames.wasm], ['wgsl', targetNames.wgsl]], 'wasm');
-  const epochs = makeNumberField(10, 1, 100);
+  const epochs = makeNumberField(12, 1, 100);
   const start = make('button', { type: 'button', class: 'primary' }, 'Train');
   const stop = make('button', { type: 'button', disabled: true }, 'Stop');
   const status = make('p', { class: 'training-status', role: 'status' }, '1,437 scans of handwritten digits to train on, 360 held out; each is read as 64 numbers, one after the other.');
