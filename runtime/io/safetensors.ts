@@ -118,7 +118,7 @@ function readEntry(name: string, value: unknown): Entry {
   if (!isRecord(value)) throw malformed(`tensor \`${name}\` is not described by an object`);
   const dtype = value['dtype'];
   const size = typeof dtype === 'string' ? bytesOfDtype.get(dtype) : undefined;
-  if (size === undefined) throw malformed(`tensor \`${name}\` has the unknown dtype \`${String(dtype)}\``);
+  if (size === undefined) throw malformed(`tensor \`${name}\` has ${typeof dtype === 'string' ? `the unknown dtype \`${dtype}\`` : 'no dtype'}`);
   const shape = sizesOf(value['shape'], `the shape of \`${name}\``);
   const offsets = sizesOf(value['data_offsets'], `the offsets of \`${name}\``);
   const [start, end] = offsets;

@@ -152,8 +152,13 @@ function createHostTensor(
   if (typeof data === 'number') return createTensor(session, storage, length, label);
   checkData(data, storage, length, label);
   const tensor = createTensor(session, storage, length, label);
-  tensor.write(data);
-  return tensor;
+  try {
+    tensor.write(data);
+    return tensor;
+  } catch (error) {
+    tensor[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** A device over a checked session; `acquire` and `openDawn` give theirs up with more than dispose. */

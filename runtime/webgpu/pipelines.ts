@@ -4,7 +4,7 @@
  */
 import type { ManifestDispatch } from '../../backends/artifact.ts';
 import { ssmError, type SsmError } from '../../support/diagnostic.ts';
-import { firstLine, type Session } from './session.ts';
+import { firstLine, observed, type Session } from './session.ts';
 import { shaderStageCompute } from './usage.ts';
 
 export type KernelPipeline = { readonly pipeline: GPUComputePipeline; readonly layout: GPUBindGroupLayout };
@@ -31,17 +31,36 @@ function createLayout(device: GPUDevice, dispatch: ManifestDispatch, label: stri
   return device.createBindGroupLayout({ label, entries });
 }
 
+type Begun = {
+  readonly module: GPUShaderModule;
+  readonly layout: GPUBindGroupLayout;
+  readonly pending: Promise<GPUComputePipeline>;
+  readonly scope: Promise<GPUError | null>;
+};
+
+/** Everything that the device is asked for, inside one error scope, which is closed whatever happens. */
+function begin({ device, explain }: Session, code: string, dispatch: ManifestDispatch, label: string): Begun {
+  device.pushErrorScope('validation');
+  let scope: Promise<GPUError | null>;
+  let begun: Omit<Begun, 'scope'>;
+  try {
+    const module = device.createShaderModule({ label, code });
+    const layout = createLayout(device, dispatch, label);
+    const pipelineLayout = device.createPipelineLayout({ label, bindGroupLayouts: [layout] });
+    const pending = observed(device.createComputePipelineAsync({ label, layout: pipelineLayout, compute: { module, entryPoint: dispatch.kernel } }));
+    begun = { module, layout, pending };
+  } catch (error) {
+    throw explain(error, `compiling \`${dispatch.kernel}\``);
+  } finally {
+    scope = observed(device.popErrorScope());
+  }
+  return { ...begun, scope };
+}
+
 async function compile(
   session: Session, code: string, dispatch: ManifestDispatch, label: string,
 ): Promise<KernelPipeline> {
-  const { device } = session;
-  device.pushErrorScope('validation');
-  const module = device.createShaderModule({ label, code });
-  const layout = createLayout(device, dispatch, label);
-  const pipelineLayout = device.createPipelineLayout({ label, bindGroupLayouts: [layout] });
-  const compute = { module, entryPoint: dispatch.kernel };
-  const pending = device.createComputePipelineAsync({ label, layout: pipelineLayout, compute });
-  const scope = device.popErrorScope();
+  const { module, layout, pending, scope } = begin(session, code, dispatch, label);
   const failure = pending.then(() => null, (error: unknown) => error); // observed whatever happens first
   const information = await session.outlive(module.getCompilationInfo(), `compiling \`${dispatch.kernel}\``);
   const mistake = information.messages.find((each) => each.type === 'error');

@@ -10,7 +10,7 @@ import { bytesPerSequence, type BatchWindow } from './batch-windows.ts';
 import { fillEmptyRun } from './empty-run.ts';
 import { createUniformBlock, planLaunches, type Launch } from './launches.ts';
 import { checkRequest, type CheckedRequest } from './request.ts';
-import { firstLine, type Session } from './session.ts';
+import { firstLine, observed, type Session } from './session.ts';
 import { uploadBytes } from '../storage.ts';
 import { isWebGpuTensor } from './tensor.ts';
 import { startTimer } from './timing.ts';
@@ -130,15 +130,14 @@ function submitInScope(
 ): { readonly submitted: Submitted; readonly validation: Promise<GPUError | null> } {
   const { device } = context.session;
   device.pushErrorScope('validation');
-  let validation: Promise<GPUError | null> | null = null;
+  let validation: Promise<GPUError | null>;
+  let submitted: Submitted;
   try {
-    const submitted = submit(context, request, allocation);
-    validation = device.popErrorScope();
-    validation.catch(() => undefined); // a lost device is reported by `outlive`
-    return { submitted, validation };
+    submitted = submit(context, request, allocation);
   } finally {
-    if (validation === null) void device.popErrorScope().catch(() => undefined);
+    validation = observed(device.popErrorScope()); // a lost device is reported by `outlive`
   }
+  return { submitted, validation };
 }
 
 async function runKernels(context: RunContext, request: CheckedRequest): Promise<RunResult> {
@@ -164,6 +163,8 @@ async function runKernels(context: RunContext, request: CheckedRequest): Promise
     session.check();
     outcome = 'kept';
     return { tensors: allocation.results, timing: { milliseconds, source: session.options.timing } };
+  } catch (error) {
+    throw session.explain(error, what);
   } finally {
     release();
     allocation.release(outcome);

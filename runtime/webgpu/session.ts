@@ -3,7 +3,7 @@
  * that can fail late (allocation, validation) are made here inside error scopes, so that what goes
  * wrong becomes one typed error instead of zeros.
  */
-import { ssmError, type SsmError } from '../../support/diagnostic.ts';
+import { ssmError, SsmError } from '../../support/diagnostic.ts';
 import { bytesForPeople } from './format.ts';
 
 export type SessionOptions = {
@@ -28,6 +28,8 @@ export type Session = {
   readonly check: () => void;
   /** the promise, or a rejection when the device is lost or disposed before it settles */
   readonly outlive: <T>(work: Promise<T>, what: string) => Promise<T>;
+  /** what a failed piece of work is to be reported as; bugs stay what they are */
+  readonly explain: (error: unknown, what: string) => unknown;
   /** a buffer of at least `bytes`, a multiple of 4 and never empty */
   readonly createBuffer: (bytes: number, usage: number, label: string) => GPUBuffer;
   readonly destroyBuffer: (buffer: GPUBuffer) => void;
@@ -68,6 +70,14 @@ function bufferTooLarge(label: string, bytes: number, limit: number): SsmError {
   );
 }
 
+/** Errors by which engines say that memory is out, or that a device cannot go on. */
+function driverError(error: unknown, what: string): SsmError | null {
+  if (!(error instanceof Error) || error instanceof SsmError) return null;
+  if (error.name === 'RangeError') return ssmError('SSM6005', `no memory on the device for ${what}: ${firstLine(error.message)}`, 'use a smaller batch');
+  if (error.name !== 'OperationError' && error.name !== 'AbortError') return null;
+  return ssmError('SSM6001', `the device gave up ${what}: ${firstLine(error.message)}`, 'try again, on a new device if it stays');
+}
+
 /** The first line of a driver's message. */
 export function firstLine(message: string): string {
   return (message.split('\n')[0] ?? '').slice(0, 300);
@@ -78,6 +88,12 @@ export function bufferBytes(bytes: number): number {
   return Math.max(4, Math.ceil(bytes / 4) * 4);
 }
 
+/** The promise, whose failure is looked at later or never: an unobserved one would end a Node process. */
+export function observed<Result>(work: Promise<Result>): Promise<Result> {
+  work.catch(() => undefined);
+  return work;
+}
+
 class Allocations {
   readonly #pending = new Set<Promise<void>>();
   #failed: SsmError | null = null;
@@ -85,9 +101,15 @@ class Allocations {
   watch(device: GPUDevice, label: string, bytes: number, make: () => GPUBuffer): GPUBuffer {
     device.pushErrorScope('out-of-memory');
     device.pushErrorScope('validation');
-    const buffer = make();
-    const invalid = device.popErrorScope();
-    const exhausted = device.popErrorScope();
+    let invalid: Promise<GPUError | null>;
+    let exhausted: Promise<GPUError | null>;
+    let buffer: GPUBuffer;
+    try {
+      buffer = make();
+    } finally {
+      invalid = observed(device.popErrorScope());
+      exhausted = observed(device.popErrorScope());
+    }
     const done = Promise.all([invalid, exhausted]).then(
       ([validation, memory]) => {
         if (memory !== null) this.#failed = memoryError(label, bytes);
@@ -110,6 +132,8 @@ class Allocations {
 /** Starts using a device. */
 export function createSession(device: GPUDevice, options: SessionOptions): Session {
   let state: State = { alive: true };
+  /** a lost device is disposed too */
+  let disposed = false;
   const waiting = new Set<(error: SsmError) => void>();
   const buffers = new Set<GPUBuffer>();
   const allocations = new Allocations();
@@ -124,6 +148,12 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
 
   const check = (): void => {
     if (!state.alive) throw state.error();
+  };
+
+  const explain = (error: unknown, what: string): unknown => {
+    const known = driverError(error, what);
+    if (known === null) return error;
+    return state.alive ? known : state.error();
   };
 
   const outlive = <T>(work: Promise<T>, what: string): Promise<T> => new Promise<T>((resolve, reject) => {
@@ -143,7 +173,7 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
     waiting.add(onEnd);
     work.then(
       (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(state.alive ? error : state.error())),
+      (error: unknown) => settle(() => reject(explain(error, what))),
     );
   });
 
@@ -153,21 +183,27 @@ export function createSession(device: GPUDevice, options: SessionOptions): Sessi
     bindingBytes: Math.min(options.bindingBytes ?? Infinity, device.limits.maxStorageBufferBindingSize),
     check,
     outlive,
+    explain,
     createBuffer(bytes, usage, label) {
       check();
       const size = bufferBytes(bytes);
       const limit = device.limits.maxBufferSize;
       if (size > limit) throw bufferTooLarge(label, size, limit);
-      const buffer = allocations.watch(device, label, size, () => device.createBuffer({ size, usage, label }));
-      buffers.add(buffer);
-      return buffer;
+      try {
+        const buffer = allocations.watch(device, label, size, () => device.createBuffer({ size, usage, label }));
+        buffers.add(buffer);
+        return buffer;
+      } catch (error) {
+        throw explain(error, `\`${label}\``);
+      }
     },
     destroyBuffer(buffer) {
       if (buffers.delete(buffer)) buffer.destroy();
     },
     allocationsDone: () => allocations.done(),
     dispose() {
-      if (!state.alive) return;
+      if (disposed) return;
+      disposed = true;
       end(disposedError);
       for (const buffer of buffers) buffer.destroy();
       buffers.clear();

@@ -36,6 +36,8 @@ export async function readBuffer(
     const copy = staging.getMappedRange().slice(0);
     staging.unmap();
     return copy;
+  } catch (error) {
+    throw session.explain(error, `reading \`${label}\``);
   } finally {
     session.destroyBuffer(staging);
   }
@@ -63,7 +65,12 @@ export function createTensor(
     write(data) {
       const target = buffer();
       checkData(data, storage, length, label);
-      if (length > 0) session.device.queue.writeBuffer(target, 0, uploadBytes(data));
+      if (length === 0) return;
+      try {
+        session.device.queue.writeBuffer(target, 0, uploadBytes(data));
+      } catch (error) {
+        throw session.explain(error, `writing \`${label}\``);
+      }
     },
     [Symbol.dispose]() {
       if (held !== null) session.destroyBuffer(held);

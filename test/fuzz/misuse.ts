@@ -78,8 +78,8 @@ export const misuses: Readonly<Record<string, Misuse>> = {
 };
 
 /** A word for what came of a call: `done`, a code of a diagnostic, `own` error of the value, or what should not be. */
-export async function outcomeOf(work: () => unknown): Promise<string> {
-  const end = new Promise<string>((resolve) => void setTimeout(resolve, 20_000, 'never settled').unref());
+export async function outcomeOf(work: () => unknown, milliseconds: number = 20_000): Promise<string> {
+  const end = new Promise<string>((resolve) => void setTimeout(resolve, milliseconds, 'never settled').unref());
   try {
     const settled = await Promise.race([Promise.resolve(work()).then(() => 'done'), end]);
     return settled;
