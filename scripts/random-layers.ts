@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { openWasm } from '../runtime/wasm/index.ts';
 import { fromDevice } from '../runtime/webgpu/index.ts';
 import { buildLayer } from '../test/generate/build-layer.ts';
-import { runCampaign, type CampaignSummary } from '../test/generate/campaign.ts';
+import { runCampaign, type CampaignSummary, type Failure } from '../test/generate/campaign.ts';
 import { openTestDevice } from '../test/support/webgpu.ts';
 
 const usage = `random-layers [--seed N] [--count N] [--skip N] [--minutes N] [--webgpu-every N] [--keep FOLDER] [--no-reduce]`;
@@ -32,13 +32,12 @@ function readOptions(): { seed: number; count: number; skip: number; minutes: nu
   };
 }
 
-function keepFailures(folder: string, { failures }: CampaignSummary): void {
-  if (failures.size === 0) return;
+/** Writes a failing layer and what was wrong under a name made of its seed. */
+function keepFailure(folder: string, { finding, recipe, reduced }: Failure, at: number): void {
   mkdirSync(folder, { recursive: true });
-  [...failures.values()].forEach(({ finding, recipe, reduced, times }, at) => {
-    writeFileSync(join(folder, `${at}.ssm`), buildLayer(reduced).text);
-    writeFileSync(join(folder, `${at}.json`), `${JSON.stringify({ ...finding, times, reduced, recipe }, null, 1)}\n`);
-  });
+  const stem = join(folder, `${at}-${recipe.seed}`);
+  writeFileSync(`${stem}.ssm`, buildLayer(reduced).text);
+  writeFileSync(`${stem}.json`, `${JSON.stringify({ ...finding, reduced, recipe }, null, 1)}\n`);
 }
 
 function describe({ layers, outOfRange, right, vacuous, checks, uses, failures }: CampaignSummary, seconds: number): string {
@@ -52,7 +51,7 @@ function describe({ layers, outOfRange, right, vacuous, checks, uses, failures }
 }
 
 const options = readOptions();
-const wasm = await openWasm({ workers: 1, checks: 'canaries' });
+const wasm = await openWasm({ workers: 0, checks: 'canaries' });
 const opened = options.webgpuEvery > 0 ? await openTestDevice() : null;
 const webgpu = opened === null ? null : fromDevice(opened);
 const started = performance.now();
@@ -60,13 +59,16 @@ const seconds = (): number => (performance.now() - started) / 1000;
 let shown = 0;
 const summary = await runCampaign({ wasm, webgpu }, {
   ...options, budget: options.minutes * 60_000, now: () => performance.now(),
+  onFailure: (failure) => {
+    process.stderr.write(`${failure.finding.kind}: ${failure.finding.check}: ${failure.finding.detail.split('\n')[0] ?? ''}\n`);
+  },
   onProgress: ({ layers, failures }) => {
     if (seconds() - shown < 10) return;
     shown = seconds();
     process.stderr.write(`${layers} of ${options.count} layers, ${failures.size} kinds of failures, ${seconds().toFixed(0)} s\n`);
   },
 });
-keepFailures(options.keep, summary);
+[...summary.failures.values()].forEach((failure, at) => keepFailure(options.keep, failure, at));
 process.stdout.write(`seed ${options.seed}: ${describe(summary, seconds())}\n`);
 await wasm[Symbol.asyncDispose]();
 await webgpu?.[Symbol.asyncDispose]();

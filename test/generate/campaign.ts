@@ -4,6 +4,7 @@
  * are made simpler one at a time as long as the failure stays the same.
  */
 import fc from 'fast-check';
+import { buildLayer } from './build-layer.ts';
 import { examineRecipe, type Devices, type Effort, type Examination, type Finding } from './checks.ts';
 import { recipes, simplerRecipes, type LayerRecipe } from './recipe.ts';
 
@@ -21,9 +22,16 @@ export type CampaignOptions = {
   /** in milliseconds, never decreasing */
   readonly now: () => number;
   readonly onProgress?: (summary: CampaignSummary) => void;
+  readonly onFailure?: (failure: Failure) => void;
 };
 
-export type Failure = { readonly finding: Finding; readonly recipe: LayerRecipe; readonly reduced: LayerRecipe; times: number };
+export type Failure = {
+  readonly finding: Finding;
+  readonly recipe: LayerRecipe;
+  /** the simplest that fails so; without reducing, the one with the shortest text */
+  readonly reduced: LayerRecipe;
+  readonly times: number;
+};
 
 export type CampaignSummary = {
   layers: number;
@@ -38,6 +46,9 @@ export type CampaignSummary = {
   readonly failures: Map<string, Failure>;
 };
 
+/** Candidates that are tried for one failure. */
+const mostTries = 150;
+
 /** The simplest recipe found that fails with the same signature. */
 export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Finding, devices: Devices, { webgpu }: Effort): Promise<LayerRecipe> {
   // modes and machines are drawn from the seed, which stays
@@ -47,9 +58,11 @@ export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Fi
     return made?.findings.some((each) => each.signature === signature) ?? false;
   };
   let best = recipe;
+  let tries = 0;
   for (let improved = true; improved;) {
     improved = false;
     for (const candidate of simplerRecipes(best)) {
+      if (tries++ > mostTries) return best;
       if (!(await fails(candidate))) continue;
       best = candidate;
       improved = true;
@@ -58,6 +71,8 @@ export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Fi
   }
   return best;
 }
+
+const simplicity = (recipe: LayerRecipe): number => buildLayer(recipe).text.length;
 
 function record(summary: CampaignSummary, { right, vacuous, checks, uses }: Examination): void {
   summary.layers += 1;
@@ -81,10 +96,14 @@ export async function runCampaign(devices: Devices, options: CampaignOptions): P
     else record(summary, examination);
     for (const finding of examination?.findings ?? []) {
       const known = summary.failures.get(finding.signature);
-      if (known !== undefined) known.times += 1;
-      else {
+      if (known !== undefined) {
+        const isShorter = options.reduce === false && simplicity(recipe) < simplicity(known.reduced);
+        summary.failures.set(finding.signature, { ...known, ...(isShorter ? { finding, reduced: recipe } : {}), times: known.times + 1 });
+      } else {
         const reduced = options.reduce === false ? recipe : await reduceRecipe(recipe, finding, devices, effort);
-        summary.failures.set(finding.signature, { finding, recipe, reduced, times: 1 });
+        const failure: Failure = { finding, recipe, reduced, times: 1 };
+        summary.failures.set(finding.signature, failure);
+        options.onFailure?.(failure);
       }
     }
     options.onProgress?.(summary);
