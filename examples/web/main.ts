@@ -6,6 +6,7 @@ import { findExample } from './gallery.ts';
 import { ensureIsolation } from './isolation.ts';
 import type { CompilerService, DeviceService } from './services/protocol.ts';
 import { createRemote } from './services/remote.ts';
+import { readAddress } from './ui/address.ts';
 import { createAnalysisPanel } from './ui/analysis-panel.ts';
 import { createCodePanel } from './ui/code-panel.ts';
 import { openDevices } from './ui/device-choice.ts';
@@ -58,7 +59,9 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
   });
   head.append(devices.element);
   root.append(source.element, make('section', { class: 'views', 'aria-label': 'What the compiler makes of it' }, outdated, tabs.element));
-  source.open(location.hash.slice(1) === '' ? firstExample : location.hash.slice(1));
+  const openAddress = (): void => source.open(readAddress(location.hash, firstExample));
+  addEventListener('hashchange', openAddress);
+  openAddress();
 }
 
 const [main, head] = [document.getElementById('main'), document.getElementById('devices')];

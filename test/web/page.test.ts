@@ -96,6 +96,20 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
     expect(await page.locator(`#panel-${view} option`).allTextContents()).toContain(part);
   });
 
+  it('carries a text in its address', async () => {
+    const editor = page.locator('.editor-text');
+    const text = `layer Linked(D = 3) {\n  input u[D]\n  output y[D] = 50 * u // #%\n}\n`;
+    await editor.fill(text);
+    await page.locator('.verdict-good', { hasText: 'Linked' }).waitFor();
+    await page.getByRole('button', { name: 'Link' }).click();
+    const address = page.url();
+    await page.goto(`${server.url}#lru`);
+    await page.locator('.verdict-good', { hasText: 'LRU' }).waitFor();
+    await page.goto(address);
+    await page.locator('.verdict-good', { hasText: 'Linked' }).waitFor();
+    expect(await editor.inputValue()).toBe(text);
+  });
+
   it('moves between tabs with the keyboard', async () => {
     await page.locator('#tab-wasm').click();
     await page.keyboard.press('ArrowRight');
@@ -142,12 +156,13 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
 
   it('trains on WebAssembly: the loss falls and the curves are drawn', async () => {
     await page.locator('#tab-train').click();
+    await page.getByLabel('Model').selectOption('mamba'); // fewer kernels than the other, which a software GPU compiles slowly
     await page.getByLabel('Epochs').fill('3');
     await page.getByRole('button', { name: 'Train' }).click();
     await page.locator('.training-status', { hasText: 'Done after' }).waitFor({ timeout: 60_000 });
     const [first, last] = lossesOf(await page.locator('.training-status').textContent());
     firstLoss = first!;
-    expect(last!).toBeLessThan(first! - 0.5);
+    expect(last!).toBeLessThan(first! - 0.3);
     expect(await page.locator('#panel-train .line').count()).toBe(3);
     expect(await page.locator('.scans li').count()).toBe(24);
   });

@@ -2,7 +2,7 @@
 import { loadLayer, type ExecutionDevice, type Layer } from '../../../runtime/index.ts';
 import { openWasm } from '../../../runtime/wasm/index.ts';
 import { acquire } from '../../../runtime/webgpu/acquire.ts';
-import { ssmError } from '../../../support/diagnostic.ts';
+import { SsmError, ssmError } from '../../../support/diagnostic.ts';
 import type { PageTarget, PreparedText } from '../services/protocol.ts';
 import { completeParameters } from './parameters.ts';
 
@@ -25,9 +25,21 @@ export function deviceFor(target: PageTarget): Promise<ExecutionDevice> {
   return device;
 }
 
-/** A layer with its parameters on the page's device; the caller disposes it. */
-export async function loadPrepared(target: PageTarget, prepared: PreparedText): Promise<Layer> {
+async function loadPrepared(target: PageTarget, prepared: PreparedText): Promise<Layer> {
   const layer = await loadLayer(await deviceFor(target), prepared.artifact);
   layer.setParameters(completeParameters(prepared));
   return layer;
+}
+
+/** Uses a layer, with its parameters, on the page's device. A device that is lost meanwhile is opened anew by the next call. */
+export async function withLayer<Result>(
+  target: PageTarget, prepared: PreparedText, use: (layer: Layer) => Promise<Result>,
+): Promise<Result> {
+  try {
+    using layer = await loadPrepared(target, prepared);
+    return await use(layer);
+  } catch (error) {
+    if (error instanceof SsmError && error.code === 'SSM6001') opened.delete(target);
+    throw error;
+  }
 }

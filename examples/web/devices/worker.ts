@@ -3,30 +3,28 @@ import type { AnalysisJob, DeviceService, RunJob, TrainEnd, TrainEvent, TrainJob
 import { serve } from '../services/serve.ts';
 import { analyseLayer } from './analyse.ts';
 import { executeLayer } from './execute.ts';
-import { deviceFor, loadPrepared } from './open.ts';
+import { deviceFor, withLayer } from './open.ts';
 import { loadDigits, trainInPage } from './train.ts';
 
 let training: AbortController | null = null;
 
-async function run(job: RunJob): Promise<DeviceService['run']['result']> {
+function run(job: RunJob): Promise<DeviceService['run']['result']> {
   const start = performance.now();
-  using layer = await loadPrepared(job.target, job.prepared);
-  const readyMilliseconds = performance.now() - start;
-  return { ...(await executeLayer(layer, job)), readyMilliseconds };
+  return withLayer(job.target, job.prepared, async (layer) => {
+    const readyMilliseconds = performance.now() - start;
+    return { ...(await executeLayer(layer, job)), readyMilliseconds };
+  });
 }
 
-async function analyse(job: AnalysisJob): Promise<DeviceService['analyse']['result']> {
-  using layer = await loadPrepared(job.target, job.prepared);
-  return await analyseLayer(layer, job.prepared.spec, job);
+function analyse(job: AnalysisJob): Promise<DeviceService['analyse']['result']> {
+  return withLayer(job.target, job.prepared, (layer) => analyseLayer(layer, job.prepared.spec, job));
 }
 
 async function train(job: TrainJob, tell: (event: TrainEvent) => void): Promise<TrainEnd> {
   training?.abort();
-  const mine = new AbortController();
-  training = mine;
+  const { signal } = (training = new AbortController());
   const digits = await loadDigits();
-  using layer = await loadPrepared(job.target, job.prepared);
-  return await trainInPage({ layer, job, digits, signal: mine.signal, tell });
+  return withLayer(job.target, job.prepared, (layer) => trainInPage({ layer, job, digits, signal, tell }));
 }
 
 serve<DeviceService>({

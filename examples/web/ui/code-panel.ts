@@ -1,6 +1,7 @@
 /** A listing in parts: IR after each pass, kernels, or generated code, with a choice of the part and a copy button. */
 import type { Remote } from '../services/remote.ts';
 import type { CodeView, CompilerService, Listing } from '../services/protocol.ts';
+import { copyText } from './copy.ts';
 import { keepLatest, labelled, make, makeSelect } from './dom.ts';
 import { compileLimit, type Panel, type Subject } from './panel.ts';
 import { failureNotice } from './problems.ts';
@@ -63,10 +64,4 @@ export function createCodePanel(compiler: Remote<CompilerService>, options: Code
       void ask();
     },
   };
-}
-
-async function copyText(button: HTMLButtonElement, text: string): Promise<void> {
-  const said = await navigator.clipboard.writeText(text).then(() => 'Copied', () => 'Not allowed');
-  button.textContent = said;
-  setTimeout(() => (button.textContent = 'Copy'), 1500);
 }

@@ -21,7 +21,7 @@ export function createRunPanel(services: Services, devices: Devices): Panel {
   const choice = makeSelect([['wasm', 'WebAssembly'], ['wgsl', 'WebGPU'], ['both', 'both, compared']], 'wasm');
   const signal = makeSelect([['noise', 'noise'], ['sine', 'sine'], ['impulse', 'impulse'], ['step', 'step']], 'sine');
   const repeats = makeNumberField(7, 1, 99);
-  const button = make('button', { type: 'button', class: 'primary' }, 'Run');
+  const button = make('button', { type: 'button', class: 'primary', disabled: true }, 'Run');
   const status = make('p', { class: 'quiet', role: 'status' });
   const results = make('div', { class: 'results' });
   const notices = make('div');
@@ -57,7 +57,8 @@ export function createRunPanel(services: Services, devices: Devices): Panel {
   return {
     id: 'run', title: 'Run', element: make('div', {}, notices, toolbar, help, status, results),
     show: (given) => {
-      if (subject !== null && subject !== given) results.replaceChildren();
+      if (subject === null) button.disabled = false;
+      else if (subject !== given) results.replaceChildren();
       subject = given;
     },
   };

@@ -2,6 +2,8 @@
 import { examples, findExample } from '../gallery.ts';
 import type { CheckedText, CompilerService } from '../services/protocol.ts';
 import type { Remote } from '../services/remote.ts';
+import { addressOf, type Addressed } from './address.ts';
+import { copyText } from './copy.ts';
 import { keepLatest, labelled, make, makeSelect } from './dom.ts';
 import { createEditor } from './editor.ts';
 import type { Subject } from './panel.ts';
@@ -10,8 +12,8 @@ import { createSettings } from './settings.ts';
 
 export type SourcePanel = {
   readonly element: HTMLElement;
-  /** shows an example of the gallery by name */
-  readonly open: (id: string) => void;
+  /** shows an example of the gallery, or a text */
+  readonly open: (wanted: Addressed) => void;
 };
 
 /** Milliseconds without a key until a text is checked. */
@@ -48,20 +50,29 @@ export function createSourcePanel(compiler: Remote<CompilerService>, changed: (s
     clearTimeout(timer);
     timer = setTimeout(() => void check(), typingPause);
   });
-  const open = (id: string): void => {
-    const example = findExample(id);
+  const open = (wanted: Addressed): void => {
+    const example = wanted.kind === 'example' ? findExample(wanted.id) : { id: '', text: wanted.text };
     gallery.value = example.id;
     layers.reset();
     settings.reset();
     editor.setText(example.text);
     void check();
   };
-  gallery.addEventListener('change', () => gallery.value !== '' && open(gallery.value));
+  gallery.addEventListener('change', () => {
+    if (gallery.value === '') return;
+    open({ kind: 'example', id: gallery.value });
+    history.replaceState(null, '', `#${gallery.value}`);
+  });
   const format = make('button', { type: 'button' }, 'Format');
   format.addEventListener('click', () => void compiler.call('format', editor.text()).then((text) => {
     if (text !== null && text !== editor.text()) editor.setText(text);
   }, verdict.fail));
-  const toolbar = make('div', { class: 'toolbar' }, labelled('Example', gallery), layers.element, format);
+  const link = make('button', { type: 'button', title: 'puts the text into the address of this page and copies it' }, 'Link');
+  link.addEventListener('click', () => {
+    history.replaceState(null, '', addressOf(editor.text(), gallery.value));
+    void copyText(link, location.href);
+  });
+  const toolbar = make('div', { class: 'toolbar' }, labelled('Example', gallery), layers.element, format, link);
   return { element: make('section', { class: 'source', 'aria-label': 'Text of the layer' }, toolbar, editor.element, verdict.element, settings.element), open };
 }
 
