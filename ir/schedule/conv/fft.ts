@@ -308,7 +308,10 @@ function productOfHalves(left: Halves, right: Halves, factor: Complex, isCorrela
   ];
 }
 
-/** Bins k and h − k of every row, k ≤ h/2; each thread has one pair. */
+/**
+ * Bins k and h − k of every row; each thread has one pair. Pairs are counted as the first half of every row
+ * of the four-step split holds them, so that neighbouring threads meet neighbouring points.
+ */
 function launchProduct(context: ConvolutionContext, { left, right, made, isCorrelation, over }: Product): void {
   const builder = new KernelBuilder();
   const { rows } = made;
@@ -326,12 +329,23 @@ function launchProduct(context: ConvolutionContext, { left, right, made, isCorre
     const coordinates = coordinatesOf(builder, rows, number);
     const half = builder.let('half', binary('shift-right', powerOfTwoOf(sizes.whole), integer(1)));
     const end = builder.let('end', binary('minimum', add(first, integer(run)), add(half, integer(1))));
-    builder.for('k', { start: first, end }, (k) => productOfBins(builder, { left, right, made, isCorrelation, over }, { sizes, number, coordinates, k }));
+    builder.for('pair', { start: first, end }, (pair) => {
+      const k = builder.let('k', select(less(pair, half), binOfPair(builder, sizes, pair), half));
+      productOfBins(builder, { left, right, made, isCorrelation, over }, { sizes, number, coordinates, k });
+    });
   });
   context.launch(builder.finish({
     name: `${context.name}_fft_product`, notes: [isCorrelation ? 'products of spectra with conjugates: a correlation' : 'products of spectra: a convolution'],
     workgroupSize: threads, grid: [ceilDivideSizes(total, threads), 1, 1],
   }));
+}
+
+/** The bin at place p of row r, p · n₁ + r, for pair r · (points / 2) + p. */
+function binOfPair(builder: KernelBuilder, { points, column }: TransformSizes, pair: KernelExpression): KernelExpression {
+  const logHalf = builder.let('log_half', binary('maximum', integer(0), subtract(points, integer(1))));
+  const row = builder.let('split_row', binary('shift-right', pair, logHalf));
+  const place = subtract(pair, binary('shift-left', row, logHalf));
+  return builder.let('bin', add(binary('shift-left', place, column), row));
 }
 
 type Bins = { readonly sizes: TransformSizes; readonly number: KernelExpression; readonly coordinates: Coordinates; readonly k: KernelExpression };

@@ -1,14 +1,16 @@
 /**
- * Impulse responses, Σ over modes of Re(w ⊙ a^n): a thread has 8 neighbouring n of one channel, forms
- * w ⊙ a^(64 i) once per mode and takes the products with a^j from the first level of the table. The
- * response of an initial state is skipped where that state is zero.
+ * Impulse responses, Σ over modes of Re(w ⊙ a^n): a thread has 8 or 32 neighbouring n of one channel,
+ * forms w ⊙ a^(64 i) once per mode, its products with a^0, a^8, … and theirs with a^0 … a^7, which all
+ * groups of 8 share. The response of an initial state is skipped where that state is zero.
  */
 import { addSizes, ceilDivideSizes } from '../../../support/size.ts';
 import { required } from '../../../support/invariant.ts';
-import { add, binary, horizontalAdd, integer, less, literal, multiply, subtract, unary, variable } from '../../kernel/builder.ts';
+import { add, binary, horizontalAdd, integer, less, literal, multiply, subtract, unary, variable, type KernelBuilder } from '../../kernel/builder.ts';
 import type { KernelExpression, Variable } from '../../kernel/nodes.ts';
+import type { PowerParts } from '../../numerics/powers.ts';
 import type { ConvolutionOp, TensorInstruction } from '../../tensor/ops.ts';
 import { loadValue, type Coordinates } from '../access.ts';
+import type { Machine } from '../parameters.ts';
 import { storeValue } from '../scan-request.ts';
 import type { ConvolutionContext } from './context.ts';
 import { axesWithout, channelOf, coordinateOf, emitPlaces, forAxes, wide, zero, type Place } from './places.ts';
@@ -16,8 +18,9 @@ import { loadRow, lowerRow, powerTable, productOfParts, upperRow, type PowerTabl
 
 type ResponseOp = Extract<ConvolutionOp, { kind: 'impulse-response' }>;
 
-/** Powers per thread. */
-const tile = 8;
+/** Neighbouring powers that are loaded once, and how many groups of them a thread has: a GPU hides no loads behind its arithmetic, a CPU's registers hold one. */
+const group = 8;
+const groupsOf = (machine: Machine): number => (machine.maximumWorkgroup === 1 ? 1 : 4);
 
 /** The launch of one response. */
 export function emitResponse(context: ConvolutionContext, op: ResponseOp, instruction: TensorInstruction): void {
@@ -26,6 +29,7 @@ export function emitResponse(context: ConvolutionContext, op: ResponseOp, instru
   const axes = result.type.axes;
   const channel = channelOf(axes, extent);
   const table = powerTable(context, op.base, channel?.name ?? null);
+  const tile = group * groupsOf(context.machine);
   const tiles = { name: 'tile', size: ceilDivideSizes(addSizes('length', op.start), tile) };
   context.launch(emitPlaces({
     name: `${context.name}_response`, notes: [`sums of powers over ${op.over.join(', ') || 'one mode'}: the response of ${axes.join(', ')}`],
@@ -65,15 +69,23 @@ type Sums = { readonly table: PowerTable; readonly totals: readonly Variable[]; 
 function addModes(context: ConvolutionContext, op: ResponseOp, place: Place, { table, totals, first }: Sums): void {
   const { builder, vector } = place;
   const [upper, lower] = [builder.let('upper', upperRow(first)), builder.let('lower', lowerRow(first))];
+  const isOne = totals.length === group;
   forAxes(builder, modesOf(context, op), place.coordinates, (inner) => {
     const scaled = productOfParts(builder, loadWeights(context, op, place, inner), loadRow(builder, table, upper, inner, vector));
-    totals.forEach((total, j) => {
-      const power = loadRow(builder, table, add(lower, integer(j)), inner, vector);
-      const re = multiply(required(scaled[0], 're'), required(power[0], 're'));
-      const [b, d] = [scaled[1], power[1]];
-      builder.assign(total, add(variable(total), b === undefined || d === undefined ? re : subtract(re, multiply(b, d))));
-    });
+    // one group takes its powers from where it begins in the row, several share those from 0 on
+    const powers = Array.from({ length: group }, (_, j) => loadRow(builder, table, isOne ? add(lower, integer(j)) : integer(j), inner, vector));
+    for (let from = 0; from < totals.length; from += group) {
+      const start = isOne ? scaled : productOfParts(builder, scaled, loadRow(builder, table, add(lower, integer(from)), inner, vector));
+      powers.forEach((power, j) => addRealProduct(builder, required(totals[from + j], 'total'), start, power));
+    }
   });
+}
+
+/** total += Re(left · right), as two fused operations where a machine has them */
+function addRealProduct(builder: KernelBuilder, total: Variable, left: PowerParts, right: PowerParts): void {
+  const re = add(variable(total), multiply(required(left[0], 're'), required(right[0], 're')));
+  const [b, d] = [left[1], right[1]];
+  builder.assign(total, b === undefined || d === undefined ? re : subtract(re, multiply(b, d)));
 }
 
 function storeTotals(
