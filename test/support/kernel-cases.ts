@@ -20,22 +20,34 @@ import { planArguments, relativeError } from './compiled-case.ts';
 import { packTensor, randomRequest, randomTensor, roundTensor, seededNumbers, unpackTensor } from './oracle-requests.ts';
 import type { Tensors } from './pieces.ts';
 
-export type ExampleLayer = { readonly name: string; readonly sizes: Readonly<Record<string, number>>; readonly isTimeInvariant?: boolean };
+export type ExampleLayer = {
+  readonly name: string;
+  /** the example, where the name is not it */
+  readonly file?: string;
+  readonly sizes: Readonly<Record<string, number>>;
+  readonly isTimeInvariant?: true;
+  /** states without an inner axis: threads of a GPU's workgroup share 512 tokens of a channel */
+  readonly isSegmented?: true;
+  /** only convolved, at this length */
+  readonly convolvedAt?: number;
+};
 
 /** Sizes with whole vectors and shared channels in some, remainders in others. */
 export const exampleLayers: readonly ExampleLayer[] = [
   { name: 's4d', sizes: { D: 4, N: 8 }, isTimeInvariant: true },
+  // a transform of more points than a workgroup takes at once
+  { name: 's4d of one channel', file: 's4d', sizes: { D: 1, N: 1 }, isTimeInvariant: true, convolvedAt: 600 },
   { name: 's4d-block', sizes: { D: 4, N: 3 }, isTimeInvariant: true },
   { name: 'dss', sizes: { D: 3, N: 4 }, isTimeInvariant: true },
-  { name: 'lru', sizes: { H: 3, N: 4 }, isTimeInvariant: true },
-  { name: 's5', sizes: { H: 4, P: 5 }, isTimeInvariant: true },
-  { name: 's5-bidirectional', sizes: { H: 3, P: 4 }, isTimeInvariant: true },
-  { name: 's5-irregular', sizes: { H: 3, P: 4 } },
-  { name: 's5-reset', sizes: { H: 3, P: 4 } },
+  { name: 'lru', sizes: { H: 3, N: 4 }, isTimeInvariant: true, isSegmented: true },
+  { name: 's5', sizes: { H: 4, P: 3 }, isTimeInvariant: true, isSegmented: true },
+  { name: 's5-bidirectional', sizes: { H: 3, P: 4 }, isTimeInvariant: true, isSegmented: true },
+  { name: 's5-irregular', sizes: { H: 3, P: 4 }, isSegmented: true },
+  { name: 's5-reset', sizes: { H: 3, P: 4 }, isSegmented: true },
   { name: 's6', sizes: { D: 6, N: 8 } },
-  { name: 's7', sizes: { H: 4, N: 3 } },
-  { name: 'rg-lru', sizes: { H: 2, W: 3 } },
-  { name: 'hgrn', sizes: { D: 6 } },
+  { name: 's7', sizes: { H: 4, N: 3 }, isSegmented: true },
+  { name: 'rg-lru', sizes: { H: 2, W: 2 }, isSegmented: true },
+  { name: 'hgrn', sizes: { D: 3 }, isSegmented: true },
   { name: 'mamba-block', sizes: { D: 3, N: 4, R: 2 } },
   { name: 'mamba-projections', sizes: { D: 5, N: 4, R: 2 } },
   { name: 'digits/s4d-digits', sizes: { D: 3, N: 2, K: 3 } },
@@ -57,13 +69,17 @@ const narrow = { vectorWidth: 1, maximumWorkgroup: 8, sharedBytes: 16384, fillin
 
 type Configured = readonly [name: string, options: Omit<CompileOptions, 'mode'>, modes: readonly ('recurrent' | 'scan' | 'conv')[], lengths: readonly number[]];
 
-/** 7, 8 and 9 lie around a piece, 37 behind whole tiles of a narrow machine. */
+/** Lengths around a piece (8, or two tiles), around a tile of 16, and behind several. */
 const configured: readonly Configured[] = [
-  ['cpu', { ...small, target: 'wasm' }, ['recurrent', 'scan', 'conv'], [13, 9, 8, 7, 5, 1]],
-  ['gpu', { ...small, target: 'wgsl' }, ['recurrent', 'scan', 'conv'], [13, 1]],
-  ['gpu with shuffles', { ...small, target: 'cuda' }, ['recurrent', 'scan'], [13, 1]],
-  ['narrow gpu', { ...small, target: 'wgsl', machine: { ...narrow, shuffleWidth: 1 } }, ['recurrent', 'scan'], [37, 13, 9, 8, 7, 5]],
-  ['narrow gpu with shuffles', { ...small, target: 'cuda', machine: { ...narrow, shuffleWidth: 32 } }, ['recurrent', 'scan'], [37, 9, 8, 7, 5]],
+  ['cpu', { ...small, target: 'wasm' }, ['recurrent', 'scan', 'conv'], [13, 9, 8, 7, 1]],
+  ['gpu', { ...small, target: 'wgsl' }, ['recurrent'], [37, 1]],
+  ['gpu', { ...small, target: 'wgsl' }, ['scan', 'conv'], [13]],
+  ['gpu with shuffles', { ...small, target: 'cuda' }, ['recurrent'], [37, 1]],
+  ['gpu with shuffles', { ...small, target: 'cuda' }, ['scan'], [13]],
+  ['narrow gpu', { ...small, target: 'wgsl', machine: { ...narrow, shuffleWidth: 1 } }, ['recurrent'], [53, 16, 5]],
+  ['narrow gpu', { ...small, pieceLength: 32, target: 'wgsl', machine: { ...narrow, shuffleWidth: 1 } }, ['scan'], [67, 33, 31]],
+  ['narrow gpu with shuffles', { ...small, target: 'cuda', machine: { ...narrow, shuffleWidth: 32 } }, ['recurrent'], [37, 16, 5]],
+  ['narrow gpu with shuffles', { ...small, pieceLength: 32, target: 'cuda', machine: { ...narrow, shuffleWidth: 32 } }, ['scan'], [67, 32]],
 ];
 
 /** All ways to compile a layer that make other kernels. */
@@ -71,18 +87,26 @@ export const kernelConfigurations: readonly KernelConfiguration[] = configured.f
   modes.flatMap((mode): KernelConfiguration[] => (mode !== 'conv'
     ? [{ name: `${name}, ${mode}`, options: { ...options, mode }, lengths }]
     : (['direct', 'fft'] as const).map((convolution) =>
-      ({ name: `${name}, conv ${convolution}`, options: { ...options, mode, convolution }, lengths: [13, 1] })))));
+      ({ name: `${name}, conv ${convolution}`, options: { ...options, mode, convolution }, lengths: [66, 13, 1] })))));
 
 export type KernelCase = { readonly name: string; readonly layer: ExampleLayer; readonly configuration: KernelConfiguration };
 
 /** Every example with every configuration that it can have. */
 export const kernelCases: readonly KernelCase[] = exampleLayers.flatMap((layer) => kernelConfigurations
-  .filter(({ options }) => options.mode !== 'conv' || layer.isTimeInvariant === true)
+  .filter(({ options }) => (layer.convolvedAt !== undefined ? options.convolution === 'fft' : options.mode !== 'conv' || layer.isTimeInvariant === true))
   .map((configuration) => ({ name: `${layer.name} (${configuration.name})`, layer, configuration })));
 
+/** Lengths at which a case's kernels run; behind a whole tile of the schedule that the machine chooses. */
+export function lengthsOf({ layer, configuration }: KernelCase): readonly number[] {
+  const { options, lengths } = configuration;
+  if (layer.convolvedAt !== undefined) return [layer.convolvedAt];
+  const hasLongTiles = layer.isSegmented === true && options.mode === 'recurrent' && options.target !== 'wasm' && options.machine === undefined;
+  return hasLongTiles ? [523, ...lengths] : lengths;
+}
+
 /** The text with the checked layer at the case's sizes. */
-export function loadExample({ name, sizes }: ExampleLayer): { readonly text: string; readonly spec: LayerSpec } {
-  const text = readFileSync(`examples/${name}.ssm`, 'utf8');
+export function loadExample({ name, file, sizes }: ExampleLayer): { readonly text: string; readonly spec: LayerSpec } {
+  const text = readFileSync(`examples/${file ?? name}.ssm`, 'utf8');
   const { spec, diagnostics } = loadLayer({ name: `${name}.ssm`, text }, null, { sizes: new Map(Object.entries(sizes)) });
   return { text, spec: required(spec, diagnostics.map((each) => each.message).join('; ')) };
 }
@@ -170,13 +194,15 @@ export function plansOf({ layer, configuration }: KernelCase): ReadonlyMap<Entry
   return new Map(plans.map((each) => [each.entry, each]));
 }
 
-const batch = 2;
+/** A step takes several sequences per workgroup: more of them show the last ones. Odd, so that launches have rests. */
+const batchAt = (length: number): number => (length === 1 ? 5 : length > 500 ? 1 : 3);
+
 const drawn = new Map<string, CaseNumbers>();
 
 /** The numbers of a layer at a length: the same for all configurations, drawn once. */
 export function numbersOf(layer: ExampleLayer, length: number): CaseNumbers {
   const key = `${layer.name} ${length}`;
-  const known = drawn.get(key) ?? drawNumbers(layer, { batch, length }, 5);
+  const known = drawn.get(key) ?? drawNumbers(layer, { batch: batchAt(length), length }, 5);
   drawn.set(key, known);
   return known;
 }
