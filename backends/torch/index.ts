@@ -6,6 +6,7 @@ import type { LayerSpec } from '../../dsl/spec.ts';
 import { invariant, required } from '../../support/invariant.ts';
 import { commentText } from '../../support/namer.ts';
 import type { Artifact, ManifestEntry, StorageName } from '../artifact.ts';
+import type { FewSequences } from '../few-sequences.ts';
 import { modelLayer, type LayerModel } from './layer-model.ts';
 import { renderModule } from './module.ts';
 import { renderDescription, renderInit, renderOps } from './ops.ts';
@@ -31,11 +32,11 @@ export type PackageFile = { readonly name: string; readonly content: string };
 
 export type TorchPackage = { readonly packageName: string; readonly className: string; readonly files: readonly PackageFile[] };
 
-/** A CUDA artifact of the layer, for streams stored as `storage`. */
-export type StoredArtifact = { readonly storage: StorageName; readonly artifact: Artifact };
+/** A CUDA artifact of the layer, for streams stored as `storage`, and one for calls of few sequences where that pays. */
+export type StoredArtifact = { readonly storage: StorageName; readonly artifact: Artifact; readonly few: FewSequences | null };
 
 /** The kernels of one entry as one text. */
-function entryText({ artifact }: StoredArtifact, entry: ManifestEntry): string {
+function entryText(artifact: Artifact, entry: ManifestEntry): string {
   const { code, manifest } = artifact;
   const names = [...new Set(entry.dispatches.map((each) => each.kernel))];
   const kernels = code.kind === 'text' ? code.kernels : new Map<string, string>();
@@ -43,13 +44,16 @@ function entryText({ artifact }: StoredArtifact, entry: ManifestEntry): string {
   return [`// ${head}\n`, ...names.map((each) => required(kernels.get(each), `kernel ${each}`))].join('\n');
 }
 
-function kernelFiles(model: LayerModel, stored: StoredArtifact): readonly PackageFile[] {
-  const folder = `${model.packageName}/kernels/${stored.storage}`;
-  const { manifest } = stored.artifact;
+function artifactFiles(folder: string, artifact: Artifact): readonly PackageFile[] {
   return [
-    { name: `${folder}/manifest.json`, content: `${JSON.stringify(manifest)}\n` },
-    ...manifest.entries.map((each) => ({ name: `${folder}/${each.name}.cu`, content: entryText(stored, each) })),
+    { name: `${folder}/manifest.json`, content: `${JSON.stringify(artifact.manifest)}\n` },
+    ...artifact.manifest.entries.map((each) => ({ name: `${folder}/${each.name}.cu`, content: entryText(artifact, each) })),
   ];
+}
+
+function kernelFiles(model: LayerModel, { storage, artifact, few }: StoredArtifact): readonly PackageFile[] {
+  const folder = `${model.packageName}/kernels/${storage}`;
+  return [...artifactFiles(folder, artifact), ...(few === null ? [] : artifactFiles(`${folder}-few`, few.artifact))];
 }
 
 /**
@@ -60,7 +64,7 @@ export function emitTorchPackage(spec: LayerSpec, stored: readonly StoredArtifac
   const [first] = stored;
   invariant(first !== undefined, 'an artifact for at least one storage type');
   const { manifest } = first.artifact;
-  const model = modelLayer(spec, name, stored.map((each) => each.storage), manifest);
+  const model = modelLayer(spec, name, stored, manifest);
   const inPackage: Readonly<Record<string, string>> = {
     '__init__.py': renderInit(model), 'ops.py': renderOps(model), 'module.py': renderModule(model), 'reference.py': renderReference(model),
     'description.py': renderDescription(model), 'structure.py': structurePython, 'arguments.py': argumentsPython, 'operators.py': operatorsPython,

@@ -6,6 +6,7 @@ import type { LayerSpec, ParamSpec, SpecType } from '../../dsl/spec.ts';
 import { ssmError } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
 import type { Manifest, StorageName } from '../artifact.ts';
+import type { FewSequences } from '../few-sequences.ts';
 import { createPythonNamer, layerNames, type LayerNames } from './names.ts';
 
 /** A tensor as callers in Python see it. */
@@ -30,9 +31,12 @@ export type ModelState = ModelValue & {
 
 export type ModelParameter = ModelValue & { readonly spec: ParamSpec };
 
+/** A storage type with the sizes of calls that take the kernels for few sequences, or null where there are none. */
+export type StoredSizes = { readonly storage: StorageName; readonly few: Pick<FewSequences, 'sequences' | 'tokens'> | null };
+
 export type LayerModel = LayerNames & {
   readonly spec: LayerSpec;
-  readonly storages: readonly StorageName[];
+  readonly storages: readonly StoredSizes[];
   readonly inputs: readonly ModelValue[];
   readonly parameters: readonly ModelParameter[];
   readonly states: readonly ModelState[];
@@ -46,7 +50,7 @@ function implicitAxes(variance: { readonly batch: boolean; readonly time: boolea
 }
 
 /** The tensors of a layer with Python names; `name` is what package, function and class are called after. */
-export function modelLayer(spec: LayerSpec, name: string, storages: readonly StorageName[], manifest: Manifest): LayerModel {
+export function modelLayer(spec: LayerSpec, name: string, storages: readonly StoredSizes[], manifest: Manifest): LayerModel {
   const names = layerNames(name);
   const namer = createPythonNamer([names.functionName, names.className]);
   const outputNamer = createPythonNamer();

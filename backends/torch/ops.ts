@@ -13,6 +13,12 @@ function block(field: string, lines: readonly string[]): readonly string[] {
   return lines.length === 0 ? [`    ${field}=(),`] : [`    ${field}=(`, ...lines, '    ),'];
 }
 
+/** Sizes of calls that take the kernels for few sequences, by storage type. */
+function fewText({ storages }: LayerModel): string {
+  const sizes = storages.flatMap(({ storage, few }) => (few === null ? [] : [`${pythonString(storage)}: (${few.sequences}, ${few.tokens})`]));
+  return `{${sizes.join(', ')}}`;
+}
+
 /** The text of `description.py`. */
 export function renderDescription(model: LayerModel): string {
   return `"""The tensors of layer ${model.className}, in the order in which operators take them."""
@@ -23,7 +29,8 @@ from .structure import Description, Value
 LAYER = Description(
     layer=${pythonString(model.className)},
     namespace=${pythonString(model.packageName)},
-    storages=${pythonTuple(model.storages.map(pythonString))},
+    storages=${pythonTuple(model.storages.map((each) => pythonString(each.storage)))},
+    few=${fewText(model)},
 ${[
     ...block('inputs', model.inputs.map((each) => valueText(model, each, each.name))),
     ...block('parameters', model.parameters.map((each) => valueText(model, each, each.name))),

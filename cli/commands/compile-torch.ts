@@ -1,5 +1,7 @@
 /** `statefuse compile --target torch`: a Python package with a layer's CUDA kernels for PyTorch. */
 import { resolve } from 'node:path';
+import { compileSpec, type CompileOptions } from '../../backends/compile.ts';
+import { compileForFew } from '../../backends/few-sequences.ts';
 import { emitTorchPackage, type StoredArtifact } from '../../backends/torch/index.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
 import { compileLayer, type Progress } from '../compile-layer.ts';
@@ -28,12 +30,16 @@ export async function runCompileTorch(
   const wanted = options.dtypes.length > 0 ? options.dtypes : options.dtype === 'f32' ? allStorages : [options.dtype];
   const stored: StoredArtifact[] = [];
   for (const storage of allStorages.filter((each) => wanted.includes(each))) {
-    const result = compileLayer(environment, spec, { target: 'cuda', mode: options.mode, storage, ...expectedSizes(options) }, options, progress);
+    const settings: CompileOptions = { target: 'cuda', mode: options.mode, storage, ...expectedSizes(options) };
+    const result = compileLayer(environment, spec, settings, options, progress);
     if (result === null) {
       environment.writeError(`stopped after ${options.stopAfter ?? ''}; nothing was written\n`);
       return exitCodes.success;
     }
-    stored.push({ storage, artifact: result.artifact });
+    const { artifact } = result;
+    // a mode or sizes that the caller names hold for every call
+    const isOpen = options.mode === 'auto' && settings.expected === undefined && options.tuning === undefined;
+    stored.push({ storage, artifact, few: isOpen ? compileForFew(artifact, (more) => compileSpec(spec, { ...settings, ...more })) : null });
   }
   const { packageName, className, files } = emitTorchPackage(spec, stored, options.name ?? spec.name);
   writeFiles(resolve(environment.directory, folder), folder, files);

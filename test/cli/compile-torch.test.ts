@@ -23,15 +23,20 @@ it('writes a package with kernels for all types, or for those asked for', async 
   expect(all.code).toBe(0);
   expect(all.output).toContain('from statefuse_s6 import S6');
   expect(readdirSync(join(folder, 'all')).sort()).toEqual(['README.md', 'build_package.py', 'pyproject.toml', 'statefuse_s6', 'tests']);
-  expect(readdirSync(join(folder, 'all', 'statefuse_s6', 'kernels')).sort()).toEqual(['bf16', 'f16', 'f32']);
+  expect(readdirSync(join(folder, 'all', 'statefuse_s6', 'kernels')).sort()).toEqual(['bf16', 'bf16-few', 'f16', 'f16-few', 'f32', 'f32-few']);
   expect(readdirSync(join(folder, 'all', 'statefuse_s6')).filter((each) => each.endsWith('.partial'))).toEqual([]);
   expect((await compile('--out-dir', 'two', '--dtypes', 'f32', 'bf16')).code).toBe(0);
-  expect(readdirSync(join(folder, 'two', 'statefuse_s6', 'kernels')).sort()).toEqual(['bf16', 'f32']);
+  expect(readdirSync(join(folder, 'two', 'statefuse_s6', 'kernels')).sort()).toEqual(['bf16', 'bf16-few', 'f32', 'f32-few']);
   const named = await compile('--out-dir', 'named', '--dtypes', 'f32', '--name', 'Wide_S6');
   expect(named.output).toContain('from statefuse_wide_s6 import Wide_S6');
   expect((await compile('--out-dir', 'bad', '--name', '../x')).code).toBe(2);
   const one = await compile('--out-dir', 'one', '--dtype', 'f16', '--json');
   expect(JSON.parse(one.output)).toMatchObject({ ok: true, target: 'torch', package: 'statefuse_s6', storages: ['f16'] });
+});
+
+it.each([['--mode', 'recurrent'], ['--batch', '8']])('has one set of kernels where the caller decides (%s %s)', async (...decided) => {
+  expect((await compile('--out-dir', 'one', '--dtypes', 'f32', ...decided)).code).toBe(0);
+  expect(readdirSync(join(folder, 'one', 'statefuse_s6', 'kernels'))).toEqual(['f32']);
 });
 
 it('writes nothing through a link and nothing over a file', async () => {

@@ -15,7 +15,7 @@ import torch
 from . import driver, nvrtc
 from .memory import UNWANTED, ZEROS, Kept
 from .plan import Plan, dynamic_bytes, make_plan
-from .structure import Entry
+from .structure import Kernels
 
 _buffer = driver.LaunchBuffer()
 _plain_types = (torch.Tensor, torch.nn.Parameter)
@@ -46,9 +46,13 @@ _check_layout = getattr(_guards, "assert_size_stride", _check_layout)
 class Program:
     """One entry point for one storage type on one device."""
 
-    def __init__(self, entry: Entry, storage: str, device: torch.device, layer: str) -> None:
+    def __init__(self, choices: Sequence[Kernels], device: torch.device, layer: str) -> None:
+        entry = choices[-1].entry  # for calls of every size; callers see the same tensors of all of them
         self.entry = entry
-        self.storage = storage
+        self.storage = choices[-1].folder
+        self.choices = choices
+        self.functions: Dict[str, Dict[str, int]] = {}
+        self.lock = threading.Lock()
         self.layer = layer
         self.device = device
         self.index = device.index
@@ -57,37 +61,55 @@ class Program:
         self.unwanted = UNWANTED.setdefault(device.index, Kept(device))
         self.expected = tuple(tensor.dtype for tensor in entry.given)
         self.optional = tuple(tensor.role == "initial" for tensor in entry.given)
-        read = {each["tensor"] for one in entry.dispatches for each in one["bindings"] if each["access"] != "write"}
+        dispatches = [one for choice in choices for one in choice.entry.dispatches]
+        read = {each["tensor"] for one in dispatches for each in one["bindings"] if each["access"] != "write"}
         #: final states that no kernel reads: where nobody wants them, they need no memory of their own
         self.droppable = tuple(tensor.role == "final" and tensor.name not in read for tensor in entry.results)
         with torch.cuda.device(device):
             torch.cuda.current_stream().query()  # makes the context current in this thread
-            self.functions = self._load(storage)
+            self._functions_of(choices[-1])
             self.context = driver.current_context()
         self.launch_kernel = driver.library().cuLaunchKernelEx
 
-    def _load(self, storage: str) -> Dict[str, int]:
-        if not self.entry.dispatches:
+    def _functions_of(self, kernels: Kernels) -> Dict[str, int]:
+        """The loaded kernels by name, compiled at first use."""
+        with self.lock:
+            found = self.functions.get(kernels.folder)
+            if found is None:
+                found = self.functions[kernels.folder] = self._load(kernels)
+        return found
+
+    def _load(self, kernels: Kernels) -> Dict[str, int]:
+        entry = kernels.entry
+        if not entry.dispatches:
             return {}
         if torch.cuda.is_current_stream_capturing():
             raise RuntimeError(
-                f"the kernels of '{self.entry.name}' of layer {self.layer} are not loaded yet, which cannot be done "
-                "while a CUDA graph is captured: call 'prepare()' of the package, or run the layer once, before"
+                f"the kernels of '{entry.name}' of layer {self.layer} are not loaded yet, which cannot be done "
+                "while a CUDA graph is captured: call 'prepare()' of the package, or run the layer once at this "
+                "size, before"
             )
-        path = Path(__file__).parent / "kernels" / storage / f"{self.entry.name}.cu"
-        label = f"{self.layer}-{self.entry.name}-{storage}"
+        path = Path(__file__).parent / "kernels" / kernels.folder / f"{entry.name}.cu"
+        label = f"{self.layer}-{entry.name}-{kernels.folder}"
         capability = torch.cuda.get_device_capability(self.index)
         module = driver.load_module(nvrtc.image_of(path.read_text(encoding="utf-8"), capability, label))
         return {
             each["kernel"]: driver.function_of(module, each["kernel"], dynamic_bytes(each["sharedBytes"]))
-            for each in self.entry.dispatches
+            for each in entry.dispatches
         }
+
+    def load_all(self) -> None:
+        """Loads the kernels for calls of every size."""
+        with torch.cuda.device(self.device):
+            for each in self.choices:
+                self._functions_of(each)
 
     def plan(self, batch: int, length: int) -> Plan:
         """The numbers for a batch and length, worked out once."""
         found = self.plans.get((batch, length))
         if found is None:
-            found = make_plan(self.entry, self.functions, batch, length)
+            kernels = next(each for each in self.choices if each.serves(batch, length))
+            found = make_plan(kernels.entry, self._functions_of(kernels), batch, length)
             if len(self.plans) >= _KEPT_PLANS:
                 self.plans.clear()
             self.plans[(batch, length)] = found
@@ -211,9 +233,9 @@ class Program:
 class Programs:
     """All entry points of a layer on all devices, loaded when they are first used."""
 
-    def __init__(self, layer: str, entries: Dict[str, Dict[str, Entry]]) -> None:
+    def __init__(self, layer: str, kernels: Dict[tuple, Sequence[Kernels]]) -> None:
         self.layer = layer
-        self.entries = entries
+        self.kernels = kernels
         self.loaded: Dict[tuple, Program] = {}
         self.lock = threading.Lock()
         self.locks: Dict[tuple, threading.Lock] = {}
@@ -229,7 +251,7 @@ class Programs:
             found = self.loaded.get(key)
             if found is None:
                 device = torch.device("cuda", index)
-                found = Program(self.entries[storage][entry], storage, device, self.layer)
+                found = Program(self.kernels[(entry, storage)], device, self.layer)
                 self.loaded[key] = found
         return found
 `;

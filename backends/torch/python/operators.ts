@@ -12,7 +12,7 @@ import torch
 from .arguments import Arguments
 from .gradients import Gradients
 from .launch import Programs
-from .structure import DTYPES, Description, load_entries
+from .structure import DTYPES, Description, load_kernels
 
 #: Entry points of the manifest by operator.
 ENTRY_OF = {
@@ -40,9 +40,10 @@ class LayerOperators:
     def __init__(self, description: Description) -> None:
         self.description = description
         self.arguments = Arguments(description)
-        self.entries = {storage: load_entries(storage, description) for storage in description.storages}
-        self.first = self.entries[description.storages[0]]
-        self.programs = Programs(description.layer, self.entries)
+        self.kernels = load_kernels(description)
+        first = description.storages[0]
+        self.first = {name: each[-1].entry for (name, storage), each in self.kernels.items() if storage == first}
+        self.programs = Programs(description.layer, self.kernels)
         self.results = (*description.outputs, *description.states)
         self.is_complex = tuple(each.kind == "complex" for each in self.results)
         self.pickers = {
@@ -171,7 +172,7 @@ class LayerOperators:
         def fake(*arguments):
             batch, length = arguments[-2:] if is_backward else self.arguments.sizes(arguments, entry)
             lead, storage = self._lead(entry, arguments, is_backward)
-            described = self.entries[storage][entry].results
+            described = self.kernels[(entry, storage)][-1].entry.results
             results = [lead.new_empty(each.shape(batch, length), dtype=each.dtype) for each in described]
             return results[0] if single else tuple(results)
 
@@ -195,8 +196,8 @@ class LayerOperators:
         index = torch.cuda.current_device() if index is None else index
         storages = self.description.storages if dtypes is None else [_STORAGE_OF[dtype] for dtype in dtypes]
         names = [ENTRY_OF[each] for each in (ENTRY_OF if entries is None else entries)]
-        wanted = [(name, storage, index) for storage in storages for name in names if name in self.entries[storage]]
+        wanted = [(name, storage, index) for storage in storages for name in names if (name, storage) in self.kernels]
         with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(lambda key: self.programs.get(*key), wanted):
+            for _ in pool.map(lambda key: self.programs.get(*key).load_all(), wanted):
                 pass
 `;

@@ -49,6 +49,8 @@ class Description(NamedTuple):
     layer: str
     namespace: str
     storages: Tuple[str, ...]
+    #: by storage type that has kernels for few sequences: at most how many, of at least how many tokens
+    few: Dict[str, Tuple[int, int]]
     inputs: Tuple[Value, ...]
     parameters: Tuple[Value, ...]
     states: Tuple[Value, ...]
@@ -135,11 +137,36 @@ def _entry(described: dict, layer: Description) -> Entry:
     return Entry(name, tuple(given), tuple(results), tuple(scratch), tuple(described["dispatches"]))
 
 
-def load_entries(storage: str, layer: Description) -> Dict[str, Entry]:
-    """The entry points of the manifest for one storage type."""
-    text = (Path(__file__).parent / "kernels" / storage / "manifest.json").read_text(encoding="utf-8")
+def load_entries(kernels: str, layer: Description) -> Dict[str, Entry]:
+    """The entry points of a manifest: 'kernels' is a storage type, with '-few' behind it for few sequences."""
+    text = (Path(__file__).parent / "kernels" / kernels / "manifest.json").read_text(encoding="utf-8")
     manifest = json.loads(text)
     if manifest.get("schema") != "statefuse-manifest" or manifest.get("version") != 1:
-        raise RuntimeError(f"the manifest for {storage} is not of version 1: reinstall the package")
+        raise RuntimeError(f"the manifest for {kernels} is not of version 1: reinstall the package")
     return {each["name"]: _entry(each, layer) for each in manifest["entries"]}
+
+
+class Kernels(NamedTuple):
+    """An entry point with the folder of its text, and for which calls it is meant."""
+
+    entry: Entry
+    folder: str
+    #: at most so many sequences, of at least so many tokens; None for calls of every size
+    sizes: Optional[Tuple[int, int]] = None
+
+    def serves(self, batch: int, length: int) -> bool:
+        return self.sizes is None or (batch <= self.sizes[0] and length >= self.sizes[1])
+
+
+def load_kernels(layer: Description) -> Dict[Tuple[str, str], Tuple[Kernels, ...]]:
+    """By entry point and storage type: kernels for few sequences where there are any, then those for all calls."""
+    found: Dict[Tuple[str, str], Tuple[Kernels, ...]] = {}
+    for storage in layer.storages:
+        for name, entry in load_entries(storage, layer).items():
+            found[(name, storage)] = (Kernels(entry, storage),)
+        if storage in layer.few:
+            folder = f"{storage}-few"
+            for name, entry in load_entries(folder, layer).items():
+                found[(name, storage)] = (Kernels(entry, folder, layer.few[storage]), *found[(name, storage)])
+    return found
 `;

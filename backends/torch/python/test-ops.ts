@@ -161,8 +161,8 @@ class ReferenceTests(Agreement):
 
     def test_plans(self):
         """Grids and sizes of every entry, for nothing, for little and for what the kernels cannot index."""
-        for storage, entries in OPERATORS.entries.items():
-            for entry in entries.values():
+        for (_, storage), choices in OPERATORS.kernels.items():
+            for entry in (each.entry for each in choices):
                 functions = {each["kernel"]: 1 for each in entry.dispatches}
                 for batch, length in ((0, 0), (0, 5), (2, 0), (1, 1), (3, 131)):
                     made = make_plan(entry, functions, batch, length)
@@ -196,6 +196,28 @@ class KernelTests(Agreement):
                 for final in (False, True):
                     with self.subTest(storage=storage, batch=batch, length=length, final=final):
                         self.compare(batch, length, DTYPES[storage], final)
+
+    def test_few_sequences(self):
+        """Kernels for few sequences give what those for all calls give, gradients too."""
+        for storage, (sequences, tokens) in LAYER.few.items():
+            with self.subTest(storage=storage):
+                few = make_arguments(1, tokens + 5, DTYPES[storage], "cuda")
+                batched = {each.name for each in LAYER.states} | {each.name for each in LAYER.inputs if "batch" in each.axes}
+                many = {
+                    name: value.detach().expand(sequences + 1, *value.shape[1:]).clone().requires_grad_(value.requires_grad)
+                    if name in batched else value.detach().clone().requires_grad_(value.requires_grad) for name, value in few.items()
+                }
+                one, other = (call(FUNCTION, each, return_final=True) for each in (few, many))
+                weights = [torch.ones_like(real(each)) for each in one]
+                repeated = [torch.ones_like(real(each)) for each in other]
+                for found, expected in zip(one, other):
+                    self.close(found, expected[:1], TOLERANCES[DTYPES[storage]], "result")
+                expected_gradients = differentiate(other, repeated, many)
+                for name, found in differentiate(one, weights, few).items():
+                    if found is not None:
+                        expected = expected_gradients[name]
+                        expected = expected[:1] if name in batched else expected / (sequences + 1)
+                        self.close(found, expected, TOLERANCES[DTYPES[storage]] * 2, f"gradient of {name}")
 
     def test_long(self):
         """Two pieces with the state handed on equal one long run; the reference would take minutes here."""

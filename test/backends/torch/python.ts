@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { compileSpec } from '../../../backends/compile.ts';
+import { compileSpec, type CompileOptions } from '../../../backends/compile.ts';
+import { compileForFew } from '../../../backends/few-sequences.ts';
 import { emitTorchPackage, type TorchPackage } from '../../../backends/torch/index.ts';
 import { loadLayer } from '../../../dsl/index.ts';
 import type { LayerSpec } from '../../../dsl/spec.ts';
@@ -29,7 +30,11 @@ export function specOf(text: string, sizes: ReadonlyMap<string, number> = new Ma
 }
 
 export function packageOf(spec: LayerSpec, storages: readonly Storage[] = ['f32']): TorchPackage {
-  return emitTorchPackage(spec, storages.map((storage) => ({ storage, artifact: compileSpec(spec, { target: 'cuda', storage }).artifact })));
+  return emitTorchPackage(spec, storages.map((storage) => {
+    const options: CompileOptions = { target: 'cuda', storage };
+    const { artifact } = compileSpec(spec, options);
+    return { storage, artifact, few: compileForFew(artifact, (more) => compileSpec(spec, { ...options, ...more })) };
+  }));
 }
 
 export function writePackage({ files }: TorchPackage, folder: string): void {
