@@ -52,7 +52,7 @@ const mostTries = 150;
 /** The simplest recipe found that fails with the same signature. */
 export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Finding, devices: Devices, { webgpu }: Effort): Promise<LayerRecipe> {
   // modes and machines are drawn from the seed, which stays
-  const effort: Effort = { webgpu, only: check.split(' ').slice(0, 2).join(' ') };
+  const effort: Effort = { webgpu, only: check };
   const fails = async (candidate: LayerRecipe): Promise<boolean> => {
     const made = await examineRecipe(candidate, devices, effort).catch(() => null);
     return made?.findings.some((each) => each.signature === signature) ?? false;

@@ -106,7 +106,12 @@ function scaled(request: EvaluationRequest, layer: GeneratedLayer, factor: numbe
 
 /** The case of a recipe, or null where no scaling keeps its results representable. */
 export function makeCase(recipe: LayerRecipe): GeneratedCase | null {
-  const layer = buildLayer(recipe);
+  return caseOf(buildLayer(recipe));
+}
+
+/** The same for a layer whose text is at hand; its recipe says sizes, storage and intervals. */
+export function caseOf(layer: GeneratedLayer): GeneratedCase | null {
+  const { recipe } = layer;
   const spec = specOfText(layer.text);
   const drawn = requestOf(layer, spec);
   for (const factor of [1, 2 ** -10, 2 ** -40]) {

@@ -39,6 +39,8 @@ export type Devices = { readonly wasm: ExecutionDevice; readonly webgpu: Executi
 /** How much is tried on a case. `webgpu` takes seconds: its kernels are compiled by a software driver. */
 export type Effort = {
   readonly webgpu: boolean;
+  /** every mode and machine instead of one drawn by the seed */
+  readonly thorough?: boolean;
   /** the only check that is to run; absent: all */
   readonly only?: string;
 };
@@ -63,44 +65,50 @@ export function isConvolution({ spec }: GeneratedCase): boolean {
   return obstaclesToConvolution(spec).length === 0;
 }
 
-function choose<T>(values: readonly T[], seed: number): T {
-  return values[seed % values.length] as T;
+function choose<T>(values: readonly T[], seed: number): readonly T[] {
+  return values.slice(seed % values.length).slice(0, 1);
 }
 
-function modeOf(generated: GeneratedCase, seed: number): Pick<CompileOptions, 'mode' | 'convolution'> {
-  if (isConvolution(generated) && seed % 2 === 0) return { mode: 'conv', convolution: choose(['direct', 'fft'], seed >> 1) };
-  return { mode: choose(['scan', 'recurrent', 'auto'], seed >> 1) };
+type Mode = Pick<CompileOptions, 'mode' | 'convolution'>;
+
+function modesOf(generated: GeneratedCase): readonly Mode[] {
+  const recurrences: readonly Mode[] = [{ mode: 'scan' }, { mode: 'recurrent' }, { mode: 'auto' }];
+  return isConvolution(generated) ? [...recurrences, { mode: 'conv', convolution: 'direct' }, { mode: 'conv', convolution: 'fft' }] : recurrences;
 }
 
-const describeMode = ({ mode, convolution }: Pick<CompileOptions, 'mode' | 'convolution'>): string =>
-  (convolution === undefined ? mode ?? 'auto' : `${mode} ${convolution}`);
+const describeMode = ({ mode, convolution }: Mode): string => (convolution === undefined ? mode ?? 'auto' : `${mode} ${convolution}`);
 
-function planChecks(generated: GeneratedCase, devices: Devices, effort: Effort): readonly Check[] {
+/** The checks of a case. A thorough effort makes all; else one more compilation is drawn beside the recurrent one, on the CPU or with a GPU's schedules. */
+function checksOf(generated: GeneratedCase, devices: Devices, effort: Effort): readonly Check[] {
   const { seed, length, storage } = generated.layer.recipe;
+  const { thorough = false } = effort;
   const standard: Standard = { storage, boundFactor: 1, normwise: false };
-  const of = (mode: Pick<CompileOptions, 'mode'>): Standard => ({ ...standard, normwise: mode.mode === 'conv' });
   let compiled: CompileResult | null = null;
   const recurrent = (): CompileResult => (compiled ??= compileCase(generated, { target: 'wasm', mode: 'recurrent' }));
-  const other = modeOf(generated, Math.floor(seed / 3));
-  const machineName = choose(Object.keys(interpretedMachines), seed >> 3);
-  const machine = interpretedMachines[machineName] as Machine;
-  const gpuMode = modeOf(generated, seed >> 5);
-  const interpreted = (mode: typeof gpuMode) => async (): Promise<RunResults> =>
-    runKernelIr(generated, compileCase(generated, { target: 'cuda', machine, ...mode }).plans, { rounding: 'f32', order: 'shuffled', seed });
+  const interpret = ({ plans }: CompileResult): RunResults => runKernelIr(generated, plans, { rounding: 'f32', order: 'shuffled', seed });
+  const check = (name: string, mode: Mode, run: Check['run'], target: Check['target'] = 'f32'): Check =>
+    ({ name: `${name} ${describeMode(mode)}`, standard: { ...standard, normwise: mode.mode === 'conv' }, target, run });
+  const drawn = <T>(values: readonly T[], from: number): readonly T[] => (thorough ? values : choose(values, from));
+  const onCpu = (mode: Mode): Check => check('WASM', mode, () =>
+    onDevice(devices.wasm, compileCase(generated, { target: 'wasm', ...mode }), (layer) => runDevice(generated, layer)));
+  const onMachine = (mode: Mode, name: string, machine: Machine): Check => check(`Kernel IR on ${name}`, mode, async () =>
+    interpret(compileCase(generated, { target: 'cuda', machine, ...mode })));
+  const modes = modesOf(generated);
   const checks: Check[] = [
     { name: 'Tensor IR', target: 'f32', standard: { storage: 'f32', boundFactor: 2 ** -26, normwise: false }, run: async () => runTensorIr(generated, recurrent()) },
-    { name: 'WASM recurrent', target: 'f32', standard, run: () => onDevice(devices.wasm, recurrent(), (layer) => runDevice(generated, layer)) },
+    check('WASM', { mode: 'recurrent' }, () => onDevice(devices.wasm, recurrent(), (layer) => runDevice(generated, layer))),
   ];
-  // one more compilation per layer: another mode on the CPU or a GPU's schedules
-  if (seed % 3 === 0) checks.push({ name: `WASM ${describeMode(other)}`, target: 'f32', standard: of(other), run: () => onDevice(devices.wasm, compileCase(generated, { target: 'wasm', ...other }), (layer) => runDevice(generated, layer)) });
-  else checks.push({ name: `Kernel IR ${describeMode(gpuMode)} on ${machineName}`, target: 'f32', standard: of(gpuMode), run: interpreted(gpuMode) });
-  if (length <= 9) checks.push({ name: 'WASM step', target: 'f32', standard, run: () => onDevice(devices.wasm, recurrent(), (layer) => runSteps(generated, layer)) });
-  if (seed % 4 === 0) {
-    checks.push({ name: 'Kernel IR recurrent on cpu', target: 'f32', standard, run: async () => runKernelIr(generated, recurrent().plans, { rounding: 'f32', order: 'shuffled', seed }) });
+  if (thorough || seed % 3 === 0) checks.push(...drawn(modes.filter(({ mode }) => mode !== 'recurrent'), Math.floor(seed / 3)).map(onCpu));
+  if (thorough || seed % 3 !== 0) {
+    const machineNames = drawn(Object.entries(interpretedMachines), seed >> 3);
+    checks.push(...drawn(modes, seed >> 5).flatMap((mode) => machineNames.map(([name, machine]) => onMachine(mode, name, machine))));
   }
+  if (thorough || length <= 9) checks.push(check('step on WASM', { mode: 'recurrent' }, () => onDevice(devices.wasm, recurrent(), (layer) => runSteps(generated, layer))));
+  if (thorough || seed % 4 === 0) checks.push(check('Kernel IR on cpu', { mode: 'recurrent' }, async () => interpret(recurrent())));
   const { webgpu } = devices;
   if (effort.webgpu && webgpu !== null) {
-    checks.push({ name: `WebGPU ${describeMode(gpuMode)}`, target: 'wgsl', standard: of(gpuMode), run: () => onDevice(webgpu, compileCase(generated, { target: 'wgsl', ...gpuMode }), (layer) => runDevice(generated, layer)) });
+    checks.push(...drawn(modes, seed >> 5).map((mode) => check('WebGPU', mode, () =>
+      onDevice(webgpu, compileCase(generated, { target: 'wgsl', ...mode }), (layer) => runDevice(generated, layer)), 'wgsl')));
   }
   return effort.only === undefined ? checks : checks.filter((each) => each.name.startsWith(effort.only ?? ''));
 }
@@ -132,7 +140,7 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
   const uses = new Map<string, number>();
   let right = 0;
   const answers = { f32: generated.answers, wgsl: effort.webgpu ? answersOf(generated, wgslRounding) : null };
-  for (const { name, run, standard, target } of planChecks(generated, devices, effort)) {
+  for (const { name, run, standard, target } of checksOf(generated, devices, effort)) {
     // what is wrong in Tensor IR is wrong everywhere
     if (findings.some((each) => each.check === 'Tensor IR')) break;
     try {
@@ -142,7 +150,7 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
       for (const { kind, key, detail, use } of verdictsOf(results, answers[target] ?? answers.f32, standard)) {
         if (kind === 'right') right++;
         if (kind === 'vacuous') vacuous.push(`${name}, ${key}: ${detail}`);
-        if (kind === 'wrong') findings.push({ kind, check: name, signature: `${name.split(' on ')[0] ?? ''}: wrong ${key.split(':')[0] ?? ''}`, detail: `${key}: ${detail}` });
+        if (kind === 'wrong') findings.push({ kind, check: name, signature: `${name}: wrong ${key.split(':')[0] ?? ''}`, detail: `${key}: ${detail}` });
         if (kind !== 'wrong') uses.set(name, Math.max(use, uses.get(name) ?? 0));
       }
     } catch (error) {
