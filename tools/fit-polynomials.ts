@@ -168,6 +168,15 @@ const fits: readonly Fit[] = [
     degree: 7,
   },
   {
+    name: 'log1p(t) / t on [0, 1]',
+    target: (t) => (t < 1e-9 ? 1 : Math.log1p(t) / t),
+    weight: (t) => (t < 1e-9 ? 1 : t / Math.log1p(t)),
+    low: 0,
+    high: 1,
+    degree: 8,
+    fixed: [1],
+  },
+  {
     name: '(log2(1+f) - f log2e + f^2 log2e/2) / f^3',
     target: (x) => log1pTail(x) * Math.LOG2E,
     weight: (x) => x * x,

@@ -4,7 +4,9 @@
  * guard; a kernel's text carries only those it uses, and kernels can be joined in one file.
  *
  * Accuracy. `sf_exp2` is one ex2.approx.ftz.f32: at most 2 ulp over the full range, results below
- * 2^-126 become 0. Base-2 logarithms are log2f (1 ulp): lg2.approx has an absolute error near 2^-22
+ * 2^-126 become 0. `sf_divide` of floats is one reciprocal and a product (div.approx.ftz.f32): 2 ulp, 0 where
+ * the divisor exceeds 2^126, as WGSL allows (2.5 ulp); the rounded division is a subroutine of some twenty
+ * instructions, and without flushing subnormal numbers the quick one is scaled by four more. Base-2 logarithms are log2f (1 ulp): lg2.approx has an absolute error near 2^-22
  * around 1, which a softplus of a small step size would turn into a relative error of 10^-4.
  */
 import { required } from '../../support/invariant.ts';
@@ -13,7 +15,7 @@ import { storageHeaders, storageNames } from './types.ts';
 
 /** Name of a fragment: a helper of its own, an operator on vectors, or access to one storage type. */
 export type FragmentName =
-  | 'exp2' | 'vector' | 'splat' | 'select' | 'convert' | 'shuffle' | 'bitcast' | 'horizontal-add' | 'shared neighbours'
+  | 'exp2' | 'divide' | 'vector' | 'splat' | 'select' | 'convert' | 'shuffle' | 'bitcast' | 'horizontal-add' | 'shared neighbours'
   | `unary ${UnaryOperator}` | `binary ${BinaryOperator}`
   /** vector access to elements at an aligned index, and at any index */
   | `${'load' | 'store' | 'gather' | 'scatter'} ${StorageType}`;
@@ -28,6 +30,15 @@ const exp2 = `${device} float sf_exp2(float x) {
   return result;
 }
 ${device} double sf_exp2(double x) { return exp2(x); }`;
+
+const divide = `template <typename Element>
+${device} Element sf_divide(Element left, Element right) { return left / right; }
+template <>
+${device} float sf_divide(float left, float right) {
+  float result;
+  asm("div.approx.ftz.f32 %0, %1, %2;" : "=f"(result) : "f"(left), "f"(right));
+  return result;
+}`;
 
 const vectorType = `${vectors}
 struct alignas(width * sizeof(Element)) sf_vector {
@@ -113,7 +124,7 @@ function infix(symbol: string, result = 'Element'): string {
 }
 
 const binaryVectors: Readonly<Record<BinaryOperator, string>> = {
-  add: infix('+'), subtract: infix('-'), multiply: infix('*'), divide: infix('/'), remainder: infix('%'),
+  add: infix('+'), subtract: infix('-'), multiply: infix('*'), divide: lanewise('Element', 'operator/', ['a', 'b'], 'sf_divide(a.lane[i], b.lane[i])'), remainder: infix('%'),
   minimum: lanewise('Element', 'sf_minimum', ['a', 'b'], 'min(a.lane[i], b.lane[i])'),
   maximum: lanewise('Element', 'sf_maximum', ['a', 'b'], 'max(a.lane[i], b.lane[i])'),
   'shift-left': infix('<<'), 'shift-right': infix('>>'), 'bit-and': infix('&'), 'bit-or': infix('|'),
@@ -227,6 +238,7 @@ const storages = Object.keys(accessOf) as readonly StorageType[];
 /** All fragments; a later one may use earlier ones. */
 const fragments: ReadonlyMap<FragmentName, string> = new Map<FragmentName, string>([
   ['exp2', exp2],
+  ['divide', divide],
   ['vector', vectorType],
   ['splat', splat],
   ['select', select],
@@ -244,8 +256,9 @@ const fragments: ReadonlyMap<FragmentName, string> = new Map<FragmentName, strin
 ]);
 
 function neededBy(name: FragmentName): readonly FragmentName[] {
-  if (name === 'exp2' || name === 'bitcast') return [name];
+  if (name === 'exp2' || name === 'divide' || name === 'bitcast') return [name];
   if (name === 'unary exp2') return ['exp2', 'vector', name];
+  if (name === 'binary divide') return ['divide', 'vector', name];
   const storage = /^(gather|scatter) (.*)$/.exec(name);
   if (storage === null) return ['vector', name];
   return ['vector', `${storage[1] === 'gather' ? 'load' : 'store'} ${storage[2] as StorageType}`, name];

@@ -243,8 +243,10 @@ function unaryFunction(context: SpellingContext, operator: UnaryOperator, type: 
 
 function binaryFunction(context: SpellingContext, operator: BinaryOperator, type: KernelType): string | null {
   if (type.width > 1) context.fragments.add(`binary ${operator}`);
-  // 2 ulp, as WGSL allows (2.5); the rounded division is a subroutine of some twenty instructions
-  if (operator === 'divide' && type.width === 1 && type.element === 'f32') return '__fdividef';
+  if (operator === 'divide' && type.width === 1 && type.element === 'f32') {
+    context.fragments.add('divide');
+    return 'sf_divide';
+  }
   if (operator !== 'minimum' && operator !== 'maximum') return null;
   const names = extremes[operator];
   if (type.width > 1) return names.vector;

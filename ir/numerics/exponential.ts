@@ -91,18 +91,6 @@ export function lowerExponential(builder: KernelBuilder, x: KernelExpression): K
   return select(binary('less', x, constant(-87, x)), constant(0, x), large);
 }
 
-/**
- * e^x for -87 <= x <= 0 with at most 2 ulp at every x (the plain form loses |x| / 2 ulp); smaller x
- * give e^-87 = 1.6e-38 or 0.
- */
-export function expandDecay(builder: KernelBuilder, x: KernelExpression): KernelExpression {
-  const floored = builder.let('floored', atLeast(x, -87));
-  const { count, rest } = reduceExponential(builder, floored);
-  const scale = builder.let('scale', powerOfTwo(convert(count, integerType(x)), x));
-  const value = add(scale, multiply(scale, rest));
-  return select(binary('less', x, constant(-87, x)), constant(0, x), value);
-}
-
 /** e^x - 1 with at most 3 ulp: 2^k (e^r - 1) + (2^k - 1). Overflows to infinity from 88.73 on. */
 export function expandExpm1(builder: KernelBuilder, x: KernelExpression): KernelExpression {
   const bounded = builder.let('bounded', atMost(atLeast(x, -20), 88.8));

@@ -16,7 +16,7 @@ import {
   lowerSign,
   lowerSilu,
 } from './activation.ts';
-import { expandDecay, expandExp2, expandExpm1, expandPhi1, lowerExponential } from './exponential.ts';
+import { expandExp2, expandExpm1, expandPhi1, lowerExponential } from './exponential.ts';
 import { expandLog1p, expandLog2, lowerLogarithm } from './logarithm.ts';
 import { expandCosine, expandSine } from './trigonometry.ts';
 
@@ -31,7 +31,6 @@ export type FunctionName =
   | 'expm1'
   | 'log1p'
   | 'phi1'
-  | 'decay'
   | 'softplus'
   | 'sigmoid'
   | 'log-sigmoid'
@@ -50,7 +49,7 @@ export type FunctionName =
 /** Makes the value of a function from a bound operand; may bind intermediate values. */
 export type Expansion = (builder: KernelBuilder, x: KernelExpression) => KernelExpression;
 
-/** All functions; `decay` is e^x for x <= 0, accurate at every x. */
+/** All functions. */
 export const functionTable: Readonly<Record<FunctionName, Expansion>> = {
   exp: lowerExponential,
   exp2: (_, x) => unary('exp2', x),
@@ -59,7 +58,6 @@ export const functionTable: Readonly<Record<FunctionName, Expansion>> = {
   expm1: expandExpm1,
   log1p: expandLog1p,
   phi1: expandPhi1,
-  decay: expandDecay,
   softplus: expandSoftplus,
   sigmoid: lowerSigmoid,
   'log-sigmoid': lowerLogSigmoid,

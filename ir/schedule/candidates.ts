@@ -55,7 +55,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     tile: ({ plan, interval }) => (plan.history === null ? powers(4, 64).filter((each) => interval % each === 0 || each % interval === 0) : [interval]),
     channelSums: ({ machine }) => (machine.shuffleWidth >= 32 ? ['shuffle', 'shared'] : ['shared']),
     prefetch: switches,
-    exponentShare: () => [0, 1, 2, 3, 4, 6, 8],
+    overlap: (_, { prefetch }) => (prefetch === true ? [true, false] : [false]),
   },
   blocks: {
     workgroupSize: workgroups,

@@ -31,7 +31,13 @@ export type Placement = { readonly local: KernelExpression; readonly isValid: Ke
 export type Range = { readonly start: KernelExpression; readonly end: KernelExpression };
 
 /** Tokens of one step of the walk; a whole tile has exactly as many as the parameters say. */
-export type Tile = { readonly base: KernelExpression; readonly count: KernelExpression; readonly isWhole: boolean };
+export type Tile = {
+  readonly base: KernelExpression;
+  readonly count: KernelExpression;
+  readonly isWhole: boolean;
+  /** first token of its part of the tables in shared memory, which hold two tiles where phases overlap */
+  readonly slot: KernelExpression;
+};
 
 /** A token of the tile in a cooperative phase: `pass` counts this thread's tokens. */
 export type Row = {
@@ -68,12 +74,13 @@ export function placeChannel(
   return { local, isValid, coordinates: withCoordinates(new Map(outer), splitIndex(builder, safe, plan.channels)) };
 }
 
-
 /** Starts the loads of the whole tile at `base`. */
 export type Prefetch = { readonly load: (base: KernelExpression) => void };
 
 /** Runs the tiles of a range in visiting order. The whole-tile body gets the base of the tile that follows it. */
-export function overTiles(frame: LanesFrame, range: Range, prefetch: Prefetch | null, walk: (tile: Tile, following: KernelExpression) => void): void {
+export function overTiles(
+  frame: LanesFrame, range: Range, { prefetch, overlap }: { prefetch: Prefetch | null; overlap: Overlap | null }, walk: (tile: Tile, following: KernelExpression) => void,
+): void {
   const { builder, plan } = frame;
   const size = integer(frame.parameters.tile);
   const isAscending = plan.direction === 'ascending';
@@ -86,22 +93,71 @@ export function overTiles(frame: LanesFrame, range: Range, prefetch: Prefetch | 
   const rest = builder.let('rest', remainder(span, size));
   const tail = (): void => builder.if(less(integer(0), rest), () => {
     const base = builder.let('tile_start', add(range.start, multiply(wholeCount, size)));
-    walk({ base, count: rest, isWhole: false }, base);
+    walk({ base, count: rest, isWhole: false, slot: integer(0) }, base);
   });
   const baseOf = (step: KernelExpression): KernelExpression => {
     const index = isAscending ? step : subtract(subtract(wholeCount, integer(1)), step);
     return add(range.start, multiply(index, size));
   };
   if (!isAscending) tail();
-  if (prefetch !== null) {
-    builder.if(less(integer(0), wholeCount), () => prefetch.load(builder.let('first_tile', baseOf(integer(0)))));
+  if (overlap !== null) overlapTiles(frame, { wholeCount, baseOf }, overlap);
+  else {
+    if (prefetch !== null) {
+      builder.if(less(integer(0), wholeCount), () => prefetch.load(builder.let('first_tile', baseOf(integer(0)))));
+    }
+    builder.for('k', { start: integer(0), end: wholeCount }, (step) => {
+      const base = builder.let('tile_start', baseOf(step));
+      const last = subtract(wholeCount, integer(1));
+      walk({ base, count: size, isWhole: true, slot: integer(0) }, prefetch === null ? base : builder.let('next_tile', baseOf(minimum(add(step, integer(1)), last))));
+    });
   }
-  builder.for('k', { start: integer(0), end: wholeCount }, (step) => {
-    const base = builder.let('tile_start', baseOf(step));
-    const last = subtract(wholeCount, integer(1));
-    walk({ base, count: size, isWhole: true }, prefetch === null ? base : builder.let('next_tile', baseOf(minimum(add(step, integer(1)), last))));
-  });
   if (isAscending) tail();
+}
+
+/** Phases of neighbouring tiles side by side: the first of the tile after, the recurrence of a tile, the last of the tile before. */
+export type Overlap = {
+  /** before the walk: the first phase of the first tile; `after` is the base of the tile that follows */
+  readonly begin: (first: Tile, after: KernelExpression) => void;
+  readonly walk: (tiles: OverlappedTiles) => void;
+  /** after the walk: the last phase of the last tile */
+  readonly end: (last: Tile) => void;
+};
+
+export type OverlappedTiles = {
+  readonly before: Tile;
+  /** whether there is a tile before */
+  readonly hasBefore: KernelExpression;
+  readonly tile: Tile;
+  /** the last tile again where there is no further one */
+  readonly after: Tile;
+  /** base of the tile after that */
+  readonly afterNext: KernelExpression;
+};
+
+type WholeTiles = { readonly wholeCount: KernelExpression; readonly baseOf: (step: KernelExpression) => KernelExpression };
+
+/** Runs the whole tiles with overlapping phases, one barrier each. */
+function overlapTiles({ builder, parameters }: LanesFrame, { wholeCount, baseOf }: WholeTiles, overlap: Overlap): void {
+  const size = integer(parameters.tile);
+  const last = builder.let('last_tile', subtract(wholeCount, integer(1)));
+  const tileAt = (name: string, step: KernelExpression, slot: KernelExpression): Tile =>
+    ({ base: builder.let(name, baseOf(step)), count: size, isWhole: true, slot });
+  builder.if(less(integer(0), wholeCount), () => {
+    overlap.begin(tileAt('first_tile', integer(0), integer(0)), builder.let('second_tile', baseOf(minimum(integer(1), last))));
+    builder.for('k', { start: integer(0), end: wholeCount }, (step) => {
+      const slot = builder.let('slot', multiply(remainder(step, integer(2)), size));
+      const other = builder.let('other_slot', subtract(size, slot));
+      overlap.walk({
+        before: tileAt('tile_before', binary('maximum', subtract(step, integer(1)), integer(0)), other),
+        hasBefore: less(integer(0), step),
+        tile: tileAt('tile_start', step, slot),
+        after: tileAt('tile_after', minimum(add(step, integer(1)), last), other),
+        afterNext: builder.let('after_next', baseOf(minimum(add(step, integer(2)), last))),
+      });
+      builder.barrier();
+    });
+    overlap.end(tileAt('final_tile', last, builder.let('final_slot', multiply(remainder(last, integer(2)), size))));
+  });
 }
 
 /** All tiles by one guarded text: for targets whose compilers are slow, and which gain nothing from loads ahead. */
@@ -111,7 +167,7 @@ function overGuardedTiles({ builder, plan, parameters }: LanesFrame, range: Rang
   builder.for('k', { start: integer(0), end: count }, (step) => {
     const index = plan.direction === 'ascending' ? step : builder.let('tile', subtract(subtract(count, integer(1)), step));
     const base = builder.let('tile_start', add(range.start, multiply(index, size)));
-    walk({ base, count: builder.let('tile_length', minimum(size, subtract(range.end, base))), isWhole: false }, base);
+    walk({ base, count: builder.let('tile_length', minimum(size, subtract(range.end, base))), isWhole: false, slot: integer(0) }, base);
   });
 }
 
@@ -125,16 +181,18 @@ export function rowsAreUnrolled({ rows }: LanesFrame): boolean {
   return rows <= 8;
 }
 
-/** This thread's rows of a tile; beyond the last token of a partial tile rows repeat it and `isInside` is false. */
+/** This thread's row `pass` of a tile; beyond the last token of a partial tile rows repeat it and `isInside` is false. */
+export function rowOf(frame: LanesFrame, tile: Tile, pass: KernelExpression): Row {
+  const { builder, plan } = frame;
+  const index = builder.let('i', add(firstRow(frame), pass));
+  const isInside = tile.isWhole ? null : builder.let('inside', less(index, tile.count));
+  const row = tile.isWhole ? index : builder.let('row', minimum(index, subtract(tile.count, integer(1))));
+  return { pass, index, row, isInside, time: timeOfVisit(builder, plan, builder.let('visit', add(tile.base, row))) };
+}
+
+/** This thread's rows of a tile. */
 export function overRows(frame: LanesFrame, tile: Tile, body: (row: Row) => void): void {
-  const { builder, plan, rows } = frame;
-  const first = builder.let('first_row', firstRow(frame));
-  builder.for('pass', { start: integer(0), end: integer(rows), unroll: rowsAreUnrolled(frame) }, (pass) => {
-    const index = builder.let('i', add(first, pass));
-    const isInside = tile.isWhole ? null : builder.let('inside', less(index, tile.count));
-    const row = tile.isWhole ? index : builder.let('row', minimum(index, subtract(tile.count, integer(1))));
-    body({ pass, index, row, isInside, time: timeOfVisit(builder, plan, builder.let('visit', add(tile.base, row))) });
-  });
+  frame.builder.for('pass', { start: integer(0), end: integer(frame.rows), unroll: rowsAreUnrolled(frame) }, (pass) => body(rowOf(frame, tile, pass)));
 }
 
 /** A place of the tile's table token × inner axis, for values that all channels share. */

@@ -35,7 +35,7 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     for (const workgroupSize of sizes) {
       for (const tile of tiles) {
         const channels = pairs && states <= 4 && lanes >= 2 ? 2 : 1;
-        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide };
+        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false };
         if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
       }
     }
@@ -57,8 +57,8 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
   const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
-  const floats = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels
-    + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
+  const tables = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
+  const floats = tables * (parameters.overlap ? 2 : 1) + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
   return 4 * floats;
 }
 

@@ -4,7 +4,7 @@
  * is loaded one tile ahead into registers. What the last phase of a tile needs again is held.
  */
 import { required } from '../../support/invariant.ts';
-import { element, loadEarly } from '../kernel/builder.ts';
+import { element, integer, loadEarly } from '../kernel/builder.ts';
 import type { KernelExpression, RegisterArray } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
@@ -12,19 +12,22 @@ import { loadValue, withCoordinates } from './access.ts';
 import { overRows, overStaged, stagedPasses, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
 import { hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 
-/** Region parameters per token and channel that the computation of `roots` loads, short of `known` values. */
-export function streamsBehind(plan: RegionPlan, roots: readonly ValueId[], known: ReadonlySet<ValueId>): ReadonlySet<ValueId> {
-  const streams = new Set<ValueId>();
+/** Values per token and channel that the computation of `roots` reads, the roots among them, short of `known` ones. */
+export function scalarsBehind(plan: RegionPlan, roots: readonly ValueId[], known: ReadonlySet<ValueId> = new Set()): ReadonlySet<ValueId> {
   const seen = new Set<ValueId>();
   const stack = [...roots];
   for (let id = stack.pop(); id !== undefined; id = stack.pop()) {
     if (seen.has(id) || known.has(id) || !variesInTime(plan, id) || hasInnerAxis(plan, id)) continue;
     seen.add(id);
-    if (plan.parameters.has(id)) streams.add(id);
     const definition = plan.definitions.get(id);
     if (definition !== undefined && definition.op.kind !== 'reduce') stack.push(...operandsOf(definition.op));
   }
-  return streams;
+  return seen;
+}
+
+/** Region parameters among them, which are loaded. */
+export function streamsBehind(plan: RegionPlan, roots: readonly ValueId[], known: ReadonlySet<ValueId>): ReadonlySet<ValueId> {
+  return new Set([...scalarsBehind(plan, roots, known)].filter((id) => plan.parameters.has(id)));
 }
 
 export type PrefetchRequest = {
@@ -36,18 +39,24 @@ export type PrefetchRequest = {
   readonly late: ReadonlySet<ValueId>;
   /** values that all channels share */
   readonly staged: readonly ValueId[];
+  /** the last phase of a tile comes when the loads for the next are in flight: its streams are loaded a second time, later */
+  readonly isOverlapped: boolean;
 };
+
+/** Registers per stream, one per row of the thread. */
+type Streams = ReadonlyMap<ValueId, RegisterArray>;
 
 export class LanesPrefetch {
   readonly #request: PrefetchRequest;
   readonly #next = new Map<ValueId, RegisterArray>();
+  /** streams of the last phase: held since the first, or loaded for it */
   readonly #held = new Map<ValueId, RegisterArray>();
   readonly #staged = new Map<ValueId, RegisterArray>();
 
   constructor(request: PrefetchRequest) {
     this.#request = request;
-    const { frame, early, late, staged } = request;
-    for (const id of new Set([...early, ...late])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
+    const { frame, early, late, staged, isOverlapped } = request;
+    for (const id of new Set([...early, ...(isOverlapped ? [] : late)])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
     for (const id of late) this.#held.set(id, this.#declare(id, 'held', frame.rows));
     for (const id of staged) this.#staged.set(id, this.#declare(id, 'next', stagedPasses(frame)));
   }
@@ -72,25 +81,63 @@ export class LanesPrefetch {
 
   /** Issues the loads of the whole tile at `base`. */
   load(base: KernelExpression): void {
-    const { frame, cooperative } = this.#request;
-    const { builder } = frame;
-    const tile: Tile = { base, count: base, isWhole: true };
-    if (this.#next.size > 0) {
-      overRows(frame, tile, ({ pass, time }) => {
-        for (const [id, array] of this.#next) {
-          builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), withCoordinates(cooperative.coordinates, [['time', time]]))));
-        }
-      });
-    }
+    this.#loadRows(this.#next, base);
+    this.loadStaged(base);
+  }
+
+  /** Issues the loads that only the last phase of the tile at `base` needs, where phases overlap. */
+  loadLate(base: KernelExpression): void {
+    this.#loadRows(this.#held, base);
+  }
+
+  /**
+   * Issues the loads for a first and a last phase while earlier tiles' values are still needed; the result
+   * takes them over. A load and its conversion would be waited for at the end of the loop if it were late in it.
+   */
+  loadBeside({ early, late }: { early: KernelExpression; late: KernelExpression }): () => void {
+    const { builder, rows } = this.#request.frame;
+    const beside = (arrays: Streams): Streams => new Map([...arrays.keys()].map((id) => [id, this.#declare(id, 'incoming', rows)]));
+    const [next, held] = [beside(this.#next), beside(this.#held)];
+    this.#loadRows(next, early);
+    this.#loadRows(held, late);
+    const take = (into: Streams, from: Streams): void => {
+      for (const [id, array] of into) {
+        builder.for('pass', { start: integer(0), end: integer(rows), unroll: true }, (pass) => builder.setElement(array, pass, element(required(from.get(id), 'stream'), pass)));
+      }
+    };
+    return () => {
+      take(this.#next, next);
+      take(this.#held, held);
+    };
+  }
+
+  #wholeTile(base: KernelExpression): Tile {
+    return { base, count: base, isWhole: true, slot: integer(0) };
+  }
+
+  #loadRows(arrays: Streams, base: KernelExpression): void {
+    if (arrays.size === 0) return;
+    const { frame: { builder }, frame, cooperative } = this.#request;
+    overRows(frame, this.#wholeTile(base), ({ pass, time }) => {
+      for (const [id, array] of arrays) {
+        builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), withCoordinates(cooperative.coordinates, [['time', time]]))));
+      }
+    });
+  }
+
+  /** Issues the loads of shared values for the tile at `base`. */
+  loadStaged(base: KernelExpression): void {
+    const { frame, frame: { builder } } = this.#request;
     if (this.#staged.size === 0) return;
-    overStaged(frame, tile, ({ pass, coordinates }) => {
+    overStaged(frame, this.#wholeTile(base), ({ pass, coordinates }) => {
       for (const [id, array] of this.#staged) builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), coordinates)));
     });
   }
 
   /** Keeps a row of the tile for its last phase. */
   hold(pass: KernelExpression): void {
-    const { builder } = this.#request.frame;
+    const { frame: { builder }, isOverlapped } = this.#request;
+    if (isOverlapped) return;
     for (const [id, array] of this.#held) builder.setElement(array, pass, element(required(this.#next.get(id), 'stream'), pass));
   }
 

@@ -27,7 +27,12 @@ export type TokenPass = {
   readonly isAscending: boolean;
   /** states of the tile's tokens are kept in registers, so partial tiles are written out too, with guards */
   readonly isGuarded: boolean;
+  /** independent work for between a block's loads and its states' advance, in whole tiles; blocks are counted in visiting order */
+  readonly meanwhile?: Meanwhile;
 };
+
+/** Work beside a block of tokens, given its number and how many there are. */
+export type Meanwhile = (block: KernelExpression, blocks: number) => void;
 
 /** A token: its place in the tile, and the start of its computation, which gives shared values to the thread. */
 export type Token = { readonly index: KernelExpression; readonly begin: (time: KernelExpression) => void };
@@ -90,10 +95,11 @@ export class LanesTokens {
   }
 
   /** Place of a token and channel among exported values: neighbours in time lie side by side, as many as a thread has rows (at most four). */
-  exportPlace(index: KernelExpression, local: KernelExpression): KernelExpression {
+  exportPlace(slot: KernelExpression, index: KernelExpression, local: KernelExpression): KernelExpression {
     const width = this.#width();
-    const block = add(multiply(divide(index, integer(width)), integer(this.#request.frame.channelsPerGroup)), local);
-    return add(multiply(block, integer(width)), remainder(index, integer(width)));
+    const { channelsPerGroup } = this.#request.frame;
+    const block = add(multiply(divide(index, integer(width)), integer(channelsPerGroup)), local);
+    return add(multiply(slot, integer(channelsPerGroup)), add(multiply(block, integer(width)), remainder(index, integer(width))));
   }
 
   #channelLocal(): KernelExpression {
@@ -108,15 +114,16 @@ export class LanesTokens {
     const unroll = channelSums === 'shuffle';
     const ordered = (step: KernelExpression, count: KernelExpression): KernelExpression =>
       pass.isAscending ? step : subtract(subtract(count, integer(1)), step);
-    const single = (index: KernelExpression): void => body({ index, begin: (time) => this.#begin(pass.roots, time, index, null) });
+    const single = (index: KernelExpression): void => body({ index, begin: (time) => this.#begin(pass.roots, { time, at: index, slot: tile.slot }, null) });
     if (tile.isWhole && unroll) {
       const width = this.#width();
       builder.for('block', { start: integer(0), end: integer(tokens / width), unroll }, (step) => {
         const first = builder.let('first_token', multiply(ordered(step, integer(tokens / width)), integer(width)));
         const block = this.#makeBlock(pass.roots, first, tile);
+        pass.meanwhile?.(step, tokens / width);
         builder.for('step', { start: integer(0), end: integer(width), unroll }, (inside) => {
           const offset = builder.let('offset', ordered(inside, integer(width)));
-          body({ index: builder.let('index', add(first, offset)), begin: (time) => this.#begin(pass.roots, time, offset, block) });
+          body({ index: builder.let('index', add(first, offset)), begin: (time) => this.#begin(pass.roots, { time, at: offset, slot: tile.slot }, block) });
         });
       });
     } else if (tile.isWhole || !pass.isGuarded) {
@@ -134,18 +141,19 @@ export class LanesTokens {
     const { frame: { builder, plan, steps }, thread: { values }, thread } = this.#request;
     const width = this.#width();
     const shared = this.#sharedOf(roots);
-    const loaded: Block = { exports: this.#loadExports(shared.exports, first), rows: new Map(), powers: new Map(), values: new Map() };
+    const loaded: Block = { exports: this.#loadExports(shared.exports, first, tile), rows: new Map(), powers: new Map(), values: new Map() };
     const named = (id: ValueId, length: number): RegisterArray => builder.array(required(plan.names.get(id), 'name'), f32, length);
     const rows = new Map(shared.staged.map((id) => [id, named(id, width * steps)]));
     builder.for('offset', { start: integer(0), end: integer(width), unroll: true }, (offset) => {
-      for (const [id, array] of rows) this.#loadStaged(id, array, { index: add(first, offset), place: multiply(offset, integer(steps)) });
+      for (const [id, array] of rows) this.#loadStaged(id, array, { slot: tile.slot, index: add(first, offset), place: multiply(offset, integer(steps)) });
     });
     const ahead = independent(plan, roots.recurrence);
     if (ahead.powers.length + ahead.values.length === 0) return { ...loaded, rows };
     const powers = new Map(ahead.powers.map((id) => [id, this.#byChannel(id, 'decay', width * steps)]));
     const drives = new Map(ahead.values.map((id) => [id, this.#byChannel(id, required(plan.names.get(id), 'name'), width * steps)]));
     builder.for('offset', { start: integer(0), end: integer(width), unroll: true }, (offset) => {
-      this.#begin(roots, builder.let('visit', add(tile.base, add(first, offset))), offset, { ...loaded, rows });
+      const time = builder.let('visit', add(tile.base, add(first, offset)));
+      this.#begin(roots, { time, at: offset, slot: tile.slot }, { ...loaded, rows });
       thread.eachStep((site) => {
         values.beginInner(site);
         const place = builder.let('place', add(multiply(offset, integer(steps)), site.step));
@@ -165,11 +173,11 @@ export class LanesTokens {
   }
 
   /** Exported values of the tokens from `first` on, as many as lie side by side. */
-  #loadExports(ids: readonly ValueId[], first: KernelExpression): ReadonlyMap<ValueId, ByChannel> {
+  #loadExports(ids: readonly ValueId[], first: KernelExpression, { slot }: Tile): ReadonlyMap<ValueId, ByChannel> {
     const { frame: { builder, plan, parameters }, exported } = this.#request;
     const width = this.#width();
     const places = Array.from({ length: parameters.channels }, (_, lane) =>
-      builder.let('place', this.exportPlace(first, add(this.#channelLocal(), integer(lane)))));
+      builder.let('place', this.exportPlace(slot, first, add(this.#channelLocal(), integer(lane)))));
     return new Map(ids.map((id) => [id, places.map((place) => {
       const array = builder.array(required(plan.names.get(id), 'name'), f32, width);
       setElements(builder, array, integer(0), loadShared(required(exported.get(id), 'export'), place, width));
@@ -178,19 +186,20 @@ export class LanesTokens {
   }
 
   /** This lane's values of a token's staged row, by vector loads where they divide, to `place` in registers. */
-  #loadStaged(id: ValueId, into: RegisterArray, { index, place }: { index: KernelExpression; place: KernelExpression }): void {
+  #loadStaged(id: ValueId, into: RegisterArray, { slot, index, place }: { slot: KernelExpression; index: KernelExpression; place: KernelExpression }): void {
     const { frame: { builder, plan, parameters, steps }, staged } = this.#request;
     const array = required(staged.get(id), 'staged');
     const width = vectorFor(steps);
     const lane = remainder(builtin('invocation'), integer(parameters.lanes));
-    const first = builder.let('place', add(multiply(index, integer(plan.innerCount)), multiply(lane, integer(steps))));
+    const inTile = add(multiply(index, integer(plan.innerCount)), multiply(lane, integer(steps)));
+    const first = builder.let('place', add(multiply(slot, integer(plan.innerCount)), inTile));
     for (let at = 0; at < steps; at += width) {
       setElements(builder, into, add(place, integer(at)), loadShared(array, add(first, integer(at)), width));
     }
   }
 
   /** Starts a token: scalars and staged values come from shared memory, or from the registers of its block. */
-  #begin(roots: PassRoots, time: KernelExpression, at: KernelExpression, block: Block | null): void {
+  #begin(roots: PassRoots, { time, at, slot }: { time: KernelExpression; at: KernelExpression; slot: KernelExpression }, block: Block | null): void {
     const { frame: { builder, steps, plan, parameters }, thread: { values }, exported } = this.#request;
     values.beginToken(time);
     values.overrideScalars((id) => {
@@ -198,11 +207,11 @@ export class LanesTokens {
       if (ahead !== undefined) return asVector(ahead.map((array) => element(array, at)));
       const array = exported.get(id);
       if (array === undefined || block !== null) return null;
-      return asVector(Array.from({ length: parameters.channels }, (_, lane) => loadShared(array, this.exportPlace(at, add(this.#channelLocal(), integer(lane))))));
+      return asVector(Array.from({ length: parameters.channels }, (_, lane) => loadShared(array, this.exportPlace(slot, at, add(this.#channelLocal(), integer(lane))))));
     });
     const rows = block?.rows ?? new Map(this.#sharedOf(roots).staged.map((id) => {
       const row = builder.array(required(plan.names.get(id), 'name'), f32, steps);
-      this.#loadStaged(id, row, { index: at, place: integer(0) });
+      this.#loadStaged(id, row, { slot, index: at, place: integer(0) });
       return [id, row] as const;
     }));
     const placed = (): KernelExpression => (block === null ? values.step() : add(multiply(at, integer(steps)), values.step()));

@@ -16,22 +16,24 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, binary, builtin, compose, divide, element, extract, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, shuffleXor, subtract, variable,
+  add, binary, builtin, compose, divide, element, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, shuffleXor, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
-import { toReal } from './elementwise.ts';
+import { LanesExports } from './lanes-exports.ts';
 import {
-  both, channelOf, firstRow, guard, makeFrame, orZero, overRows, overStaged, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
+  channelOf, guard, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
 } from './lanes-frame.ts';
+import { overlapPhases } from './lanes-overlap.ts';
 import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
-import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
-import { finishRowTotals, storeRowSums } from './lanes-rows.ts';
+import { LanesPrefetch, scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
+import { LanesResults } from './lanes-results.ts';
+import { finishRowTotals } from './lanes-rows.ts';
 import { loadStates, storeStates } from './lanes-states.ts';
 import { LanesSums } from './lanes-sums.ts';
-import { LanesTokens, vectorFor } from './lanes-tokens.ts';
+import { LanesTokens, type Meanwhile } from './lanes-tokens.ts';
 import type { LanesParameters } from './parameters.ts';
 import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
@@ -43,13 +45,16 @@ export function emitLanesScan(request: ScanRequest, parameters: LanesParameters)
   return new LanesEmission(request, parameters).run();
 }
 
-/** What the last phase of a tile needs. */
-type LastPhase = {
+/** A token of the recurrence: `prepare` gives shared values to the thread. */
+type TokenBody = (prepare: () => void, time: KernelExpression, index: KernelExpression, tile: Tile) => void;
+
+/** What happens in a tile: before its first phase, at its tokens, in its last phase and after it. */
+type TilePhases = {
   readonly scalars: readonly YieldTarget[];
-  readonly sums: readonly ValueId[];
   readonly totals: ReadonlyMap<YieldTarget, Variable>;
-  readonly shared: Placement;
-  readonly prefetch: LanesPrefetch | null;
+  readonly token: TokenBody;
+  readonly before: (tile: Tile) => void;
+  readonly after: (tile: Tile) => void;
 };
 
 /** Forward states of a tile's tokens, by part and channel of the thread. */
@@ -73,8 +78,8 @@ class LanesEmission {
   readonly #exported = new Map<ValueId, SharedArray>();
   readonly #stagedArrays = new Map<ValueId, SharedArray>();
   readonly #sumArrays = new Map<ValueId, SharedArray>();
-  readonly #rowArrays = new Map<YieldTarget, SharedArray>();
   readonly #isImmediate: boolean;
+  readonly #isOverlapped: boolean;
 
   constructor(request: ScanRequest, parameters: LanesParameters) {
     this.#request = request;
@@ -98,6 +103,18 @@ class LanesEmission {
     this.#tokens = new LanesTokens({ frame: this.#frame, thread: this.#thread, exported: this.#exported, staged: this.#stagedArrays });
     this.#exports = exports;
     this.#staged = staged;
+    this.#isOverlapped = parameters.overlap && this.#canOverlap();
+  }
+
+  /** Phases of neighbouring tiles may overlap where the last one reads no exported values and nothing is summed over channels token by token. */
+  #canOverlap(): boolean {
+    const { plan, yields, summary } = this.#request;
+    if (this.#replay !== null || this.#isImmediate || !this.#parameters.prefetch || !rowsAreUnrolled(this.#frame)) return false;
+    if (summary !== null) return true;
+    if (yields.some((each) => each.sumsChannels && !each.sumsTime)) return false;
+    const results = yields.map((each) => each.yielded.value).filter((id) => !hasInnerAxis(plan, id));
+    const read = scalarsBehind(plan, results);
+    return !this.#exports.some((id) => read.has(id));
   }
 
   #readsHistory(): boolean {
@@ -123,8 +140,9 @@ class LanesEmission {
     this.#thread.values.place(own.coordinates);
     const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(this.#channelsPerGroup)), width: 1 }, outer);
     this.#cooperative.place(shared.coordinates);
-    for (const id of this.#exports) this.#exported.set(id, builder.shared(this.#nameOf(id), f32, tile * this.#channelsPerGroup));
-    for (const id of this.#staged) this.#stagedArrays.set(id, builder.shared(this.#nameOf(id), f32, tile * plan.innerCount));
+    const rows = tile * this.#slots();
+    for (const id of this.#exports) this.#exported.set(id, builder.shared(this.#nameOf(id), f32, rows * this.#channelsPerGroup));
+    for (const id of this.#staged) this.#stagedArrays.set(id, builder.shared(this.#nameOf(id), f32, rows * plan.innerCount));
     this.#thread.prepareFixed(this.#passes());
     this.#prepareCooperative();
     const state = this.#thread.makeState(plan.recurrence, (part, lane, site) => this.#initialState(part, lane, site));
@@ -175,29 +193,54 @@ class LanesEmission {
     const shape = { ...plan.recurrence, current: targets.decay.map((_, part) => ({ ...required(plan.recurrence.current[part], 'state'), name: 'decay_total' })) };
     const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
     this.#declareSums();
-    const prefetch = this.#makePrefetch(shared, []);
-    overTiles(this.#frame, range, prefetch, (tile, following) => {
-      this.#phaseA(tile, prefetch);
-      if (tile.isWhole) prefetch?.load(following);
-      this.#builder.barrier();
-      this.#phaseB(tile, own, (prepare, _time, index) => {
-        this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, index);
-        prepare();
-        this.#thread.multiplyDecay(plan.recurrence, decay);
-        this.#thread.runToken(this.#full, state, []);
-      });
-      this.#builder.barrier();
-    });
+    const token: TokenBody = (prepare, _time, index, { slot }) => {
+      this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, slot, index);
+      prepare();
+      this.#thread.multiplyDecay(plan.recurrence, decay);
+      this.#thread.runToken(this.#full, state, []);
+    };
+    this.#walk(range, own, shared, { scalars: [], totals: new Map(), token, before: () => undefined, after: () => undefined });
     this.#storeState(state, targets.state, own);
     this.#storeState(decay, targets.decay, own);
   }
 
+  /** How many tiles the tables in shared memory hold. */
+  #slots(): number {
+    return this.#isOverlapped ? 2 : 1;
+  }
+
+  /** Walks over the tiles: first phase, recurrence, last phase; one after the other, or those of neighbouring tiles side by side. */
+  #walk(range: Range, own: Placement, shared: Placement, { scalars, totals, token, before, after }: TilePhases): void {
+    const builder = this.#builder;
+    const prefetch = this.#makePrefetch(shared, scalars.map((each) => each.yielded.value));
+    const exports = new LanesExports({
+      frame: this.#frame, tokens: this.#tokens, values: this.#cooperative, cooperative: shared, exported: this.#exported, staged: this.#stagedArrays,
+    });
+    const results = new LanesResults({
+      frame: this.#frame, exports, exported: this.#exported, values: this.#cooperative, cooperative: shared, scalars, parts: this.#sumArrays, totals,
+    });
+    const overlap = !this.#isOverlapped ? null : overlapPhases({
+      frame: this.#frame, prefetch: required(prefetch, 'prefetch'), exports, results, before,
+      recurrence: (tile, meanwhile) => this.#recurrence(tile, token, { history: null, meanwhile }),
+    });
+    overTiles(this.#frame, range, { prefetch, overlap }, (tile, following) => {
+      before(tile);
+      const history = this.#beginReplay(tile, own);
+      exports.run(tile, prefetch);
+      if (tile.isWhole) prefetch?.load(following);
+      builder.barrier();
+      this.#recurrence(tile, token, { history });
+      builder.barrier();
+      results.run(tile, prefetch);
+      after(tile);
+    });
+  }
+
   /** Shared arrays for what each thread adds to the sums over inner axes. */
-  #declareSums(): readonly ValueId[] {
+  #declareSums(): void {
     const { tile } = this.#parameters;
     const sums = this.#thread.liveFor(this.#full).filter((each) => each.op.kind === 'reduce').map((each) => required(each.results[0], 'sum').id);
-    for (const id of sums) this.#sumArrays.set(id, this.#builder.shared(`${this.#nameOf(id)}_partial`, f32, tile * partialPlane(this.#frame).perToken));
-    return sums;
+    for (const id of sums) this.#sumArrays.set(id, this.#builder.shared(`${this.#nameOf(id)}_partial`, f32, tile * this.#slots() * partialPlane(this.#frame).perToken));
   }
 
   #fullPass(state: StateStore, range: Range, own: Placement, shared: Placement): void {
@@ -205,31 +248,26 @@ class LanesEmission {
     const builder = this.#builder;
     const inner = yields.filter((each) => hasInnerAxis(plan, each.yielded.value));
     const scalars = yields.filter((each) => !hasInnerAxis(plan, each.yielded.value));
-    const sums = this.#declareSums();
+    this.#declareSums();
     const channelSums = new LanesSums(builder, plan, this.#parameters, inner.filter((each) => each.sumsChannels && !each.sumsTime));
     const accumulators = new Map(inner.filter((each) => each.sumsTime).map((each) => [each, this.#accumulators(each)]));
     const totals = new Map(scalars.filter((each) => each.sumsTime).map((each) => [each, builder.var(`${this.#nameOf(each.yielded.value)}_sum`, literal(0))]));
-    const prefetch = this.#makePrefetch(shared, scalars.map((each) => each.yielded.value));
     const isWithin = checkpoints !== null && checkpoints.interval < this.#parameters.tile;
-    overTiles(this.#frame, range, prefetch, (tile, following) => {
-      if (checkpoints !== null && !isWithin) this.#storeCheckpoint(state, own, tile, checkpoints);
-      this.#phaseA(tile, prefetch);
-      if (tile.isWhole) prefetch?.load(following);
-      builder.barrier();
-      this.#phaseB(tile, own, (prepare, time, index) => {
-        this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, index);
-        if (isWithin) this.#storeCheckpoint(state, own, tile, checkpoints, index);
-        prepare();
-        const sinks = inner.map((each): InnerSink => ({
-          value: each.yielded.value,
-          consume: (site, values) => this.#consumeInner(each, site, values, time, own, accumulators, channelSums),
-        }));
-        this.#thread.runToken(this.#full, state, sinks);
-        channelSums.finishToken(index);
-      });
-      builder.barrier();
-      this.#phaseC(tile, { scalars, sums, totals, shared, prefetch });
-      channelSums.storeTile(tile, shared.coordinates);
+    const token: TokenBody = (prepare, time, index, tile) => {
+      this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, tile.slot, index);
+      if (isWithin) this.#storeCheckpoint(state, own, tile, checkpoints, index);
+      prepare();
+      const sinks = inner.map((each): InnerSink => ({
+        value: each.yielded.value,
+        consume: (site, values) => this.#consumeInner(each, site, values, time, own, accumulators, channelSums),
+      }));
+      this.#thread.runToken(this.#full, state, sinks);
+      channelSums.finishToken(index);
+    };
+    this.#walk(range, own, shared, {
+      scalars, totals, token,
+      before: (tile) => (checkpoints !== null && !isWithin ? this.#storeCheckpoint(state, own, tile, checkpoints) : undefined),
+      after: (tile) => channelSums.storeTile(tile, shared.coordinates),
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
     for (const [each, total] of totals) finishRowTotals(this.#frame, { each, total, ...shared });
@@ -242,7 +280,7 @@ class LanesEmission {
     const { plan } = this.#request;
     return new LanesPrefetch({
       frame: this.#frame, cooperative: shared, staged: this.#staged,
-      early: streamsBehind(plan, this.#exports, new Set()), late: streamsBehind(plan, results, new Set(this.#exports)),
+      early: streamsBehind(plan, this.#exports, new Set()), late: streamsBehind(plan, results, new Set(this.#exports)), isOverlapped: this.#isOverlapped,
     });
   }
 
@@ -259,109 +297,64 @@ class LanesEmission {
     else builder.if(binary('equal', remainder(interval < this.#parameters.tile ? index : tile.base, integer(interval)), integer(0)), store);
   }
 
-  /** Per-channel values of the tile into shared memory, and what all channels share. */
-  #phaseA(tile: Tile, prefetch: LanesPrefetch | null): void {
-    const { plan, memory } = this.#request;
-    const builder = this.#builder;
-    const ahead = tile.isWhole ? prefetch : null;
-    if (this.#exports.length > 0 || ahead !== null) {
-      builder.comment('per-channel values of this tile, once');
-      const rows = this.#rowsOfExports();
-      overRows(this.#frame, tile, ({ pass, index, time }) => {
-        const values = this.#cooperative;
-        values.beginToken(time);
-        values.overrideScalars((id) => ahead?.early(id, pass) ?? null);
-        const computed = this.#exports.map((id) => toReal(values.scalar(id)));
-        this.#exports.forEach((id, at) => {
-          const value = required(computed[at], 'export');
-          const row = rows.get(id);
-          if (row !== undefined) builder.setElement(row, pass, value);
-          else builder.storeShared(required(this.#exported.get(id), 'export'), this.#tokens.exportPlace(index, this.#cooperativeLocal()), value);
-        });
-        ahead?.hold(pass);
-        values.overrideScalars(() => null);
-      });
-      this.#storeExports(rows);
-    }
-    if (this.#staged.length === 0) return;
-    builder.comment('values that all channels share');
-    overStaged(this.#frame, tile, ({ pass, place, coordinates }) => {
-      for (const id of this.#staged) {
-        const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-        const value = ahead === null ? loadValue(builder, memory(operand), coordinates) : ahead.staged(id, pass);
-        builder.storeShared(required(this.#stagedArrays.get(id), 'staged'), place, toReal(value));
-      }
-    });
-  }
-
-  /** Registers for this thread's exported values, where they go to shared memory by vector stores. */
-  #rowsOfExports(): ReadonlyMap<ValueId, RegisterArray> {
-    const { rows } = this.#frame;
-    if (!rowsAreUnrolled(this.#frame) || vectorFor(rows) === 1) return new Map();
-    return new Map(this.#exports.map((id) => [id, this.#builder.array(`${this.#nameOf(id)}_rows`, f32, rows)]));
-  }
-
-  #storeExports(rows: ReadonlyMap<ValueId, RegisterArray>): void {
-    const builder = this.#builder;
-    const width = vectorFor(this.#frame.rows);
-    for (let first = 0; first < this.#frame.rows; first += width) {
-      for (const [id, array] of rows) {
-        const place = this.#tokens.exportPlace(add(firstRow(this.#frame), integer(first)), this.#cooperativeLocal());
-        const value = compose(Array.from({ length: width }, (_, at) => element(array, integer(first + at))));
-        builder.storeShared(required(this.#exported.get(id), 'export'), place, value);
-      }
-    }
-  }
-
-  #cooperativeLocal(): KernelExpression {
-    return remainder(builtin('invocation'), integer(this.#channelsPerGroup));
-  }
-
   /** The tile's tokens in visiting order; with a history, after replaying the forward states. */
-  #phaseB(tile: Tile, own: Placement, token: (prepare: () => void, time: KernelExpression, index: KernelExpression) => void): void {
+  #recurrence(tile: Tile, token: TokenBody, { history, meanwhile }: { history: History | null; meanwhile?: Meanwhile }): void {
     const { plan } = this.#request;
     const builder = this.#builder;
-    const history = this.#replay === null ? null : this.#replayTile(tile, own);
+    if (history !== null) this.#replayTile(tile, history);
     builder.comment(plan.direction === 'ascending' ? 'the recurrence' : 'the recurrence, backwards');
-    this.#tokens.over(tile, { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: history !== null }, ({ index, begin }) => {
+    const pass = { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: history !== null };
+    this.#tokens.over(tile, meanwhile === undefined ? pass : { ...pass, meanwhile }, ({ index, begin }) => {
       const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));
       token(() => {
         begin(time);
         if (history !== null) this.#readHistory(history, index);
-      }, time, index);
+      }, time, index, tile);
       this.#thread.values.readStates(() => null);
     });
   }
 
-  #replayTile(tile: Tile, own: Placement): History {
+  /** Registers for the tile's forward states, with loads of the first from the checkpoint on their way; null where nothing is replayed. */
+  #beginReplay(tile: Tile, own: Placement): History | null {
+    const replay = this.#replay;
+    if (replay === null) return null;
     const { plan, memory } = this.#request;
     const builder = this.#builder;
-    const replay = required(this.#replay, 'replay');
     const history = required(plan.op.history, 'history');
     invariant(history.interval === this.#parameters.tile, 'tiles of a replaying scan are its checkpoint intervals');
     const arrays = replay.recurrence.current.map((value) => this.#thread.laneNumbers().map(() =>
       builder.array(`${value.name}_history`, f32, (history.interval + 1) * this.#steps)));
-    const arrayOf = (part: number, lane: number): RegisterArray => required(arrays[part]?.[lane], 'history');
-    const place = (index: KernelExpression, step: KernelExpression): KernelExpression => add(multiply(index, integer(this.#steps)), step);
-    builder.comment('replay the forward states of the tile from its checkpoint');
+    builder.comment('forward states at the start of the tile');
     const checkpoint = builder.let('checkpoint', divide(tile.base, integer(history.interval)));
     const saved = { frame: this.#frame, thread: this.#thread, targets: history.checkpoints.map((id) => memory(id)), at: (lane: number, site: InnerSite) => this.#at(own, lane, site, [[checkpointAxis(history.interval), checkpoint]]) };
-    loadStates(saved, (part, lane, step, value) => builder.setElement(arrayOf(part, lane), place(integer(0), step), value));
+    loadStates(saved, (part, lane, step, value) => builder.setElement(this.#historyOf(arrays, part, lane), step, value));
+    return arrays;
+  }
+
+  #historyOf(arrays: History, part: number, lane: number): RegisterArray {
+    return required(arrays[part]?.[lane], 'history');
+  }
+
+  #replayTile(tile: Tile, arrays: History): void {
+    const { plan } = this.#request;
+    const builder = this.#builder;
+    const replay = required(this.#replay, 'replay');
+    const place = (index: KernelExpression, step: KernelExpression): KernelExpression => add(multiply(index, integer(this.#steps)), step);
+    builder.comment('replay the forward states of the tile');
     this.#tokens.over(tile, { roots: replay, isAscending: true, isGuarded: true }, ({ index, begin }) => {
       begin(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))));
       this.#thread.runToken(replay, {
-        read: (part, lane, step) => element(arrayOf(part, lane), place(index, step)),
-        write: (part, lane, step, value) => builder.setElement(arrayOf(part, lane), place(add(index, integer(1)), step), value),
+        read: (part, lane, step) => element(this.#historyOf(arrays, part, lane), place(index, step)),
+        write: (part, lane, step, value) => builder.setElement(this.#historyOf(arrays, part, lane), place(add(index, integer(1)), step), value),
       }, []);
     });
-    return arrays;
   }
 
   #readHistory(arrays: History, index: KernelExpression): void {
     const history = required(this.#request.plan.history, 'history');
     const { values } = this.#thread;
     const at = (part: number, lane: number, place: KernelExpression): KernelExpression =>
-      element(required(arrays[part]?.[lane], 'history'), add(multiply(place, integer(this.#steps)), values.step()));
+      element(this.#historyOf(arrays, part, lane), add(multiply(place, integer(this.#steps)), values.step()));
     values.readStates((id, lane) => {
       const before = history.previous.findIndex((value) => value.id === id);
       if (before >= 0) return at(before, lane, index);
@@ -371,11 +364,12 @@ class LanesEmission {
   }
 
   /** Sums over the inner axis: this thread's parts go to phase C; if the recurrence waits for them, all lanes add up now. */
-  #finishSum(id: ValueId, sums: readonly Variable[], index: KernelExpression): void {
+  #finishSum(id: ValueId, sums: readonly Variable[], slot: KernelExpression, index: KernelExpression): void {
     const builder = this.#builder;
     const array = this.#sumArrays.get(id);
     const { plane, perToken } = partialPlane(this.#frame);
-    const places = sums.map((_, lane) => add(multiply(index, integer(perToken)), add(integer(lane * plane), builtin('invocation'))));
+    const first = add(multiply(slot, integer(perToken)), multiply(index, integer(perToken)));
+    const places = sums.map((_, lane) => add(first, add(integer(lane * plane), builtin('invocation'))));
     if (array !== undefined) sums.forEach((sum, lane) => builder.storeShared(array, required(places[lane], 'place'), variable(sum)));
     if (!this.#isImmediate) return;
     if (this.#parameters.channelSums === 'shared') builder.barrier();
@@ -420,57 +414,6 @@ class LanesEmission {
     const arrays = Array.from({ length: count }, () => builder.array(`${this.#nameOf(each.yielded.value)}_sum`, f32, this.#steps));
     this.#thread.eachStep((site) => arrays.forEach((array) => builder.setElement(array, site.step, literal(0))));
     return arrays;
-  }
-
-  #phaseC(tile: Tile, { scalars, sums, totals, shared, prefetch }: LastPhase): void {
-    if (scalars.length === 0) return;
-    const builder = this.#builder;
-    const { tile: tokens } = this.#parameters;
-    const values = this.#cooperative;
-    const ahead = tile.isWhole ? prefetch : null;
-    const acrossChannels = scalars.filter((each) => each.sumsChannels && !each.sumsTime).map((each) => ({ each, array: this.#rowArray(each, tokens) }));
-    builder.comment('finish the sums over states; per-channel results, once');
-    overRows(this.#frame, tile, ({ pass, index, row: safe, isInside, time }) => {
-      values.beginToken(time);
-      values.overrideScalars((id) => {
-        const array = this.#exported.get(id);
-        return array === undefined ? (ahead?.late(id, pass) ?? null) : loadShared(array, this.#tokens.exportPlace(index, shared.local));
-      });
-      for (const id of sums) {
-        values.setScalar(id, builder.let(this.#nameOf(id), this.#sumOfParts(required(this.#sumArrays.get(id), 'sum'), safe, shared.local)));
-      }
-      const isValid = both(isInside, shared.isValid);
-      for (const each of scalars) {
-        const value = values.scalar(each.yielded.value);
-        const total = totals.get(each);
-        const row = acrossChannels.find((other) => other.each === each);
-        if (total !== undefined) builder.assign(total, add(variable(total), orZero(isValid, value, literal(0))));
-        else if (row !== undefined) builder.storeShared(row.array, add(multiply(index, integer(this.#channelsPerGroup)), shared.local), orZero(isValid, value, literal(0)));
-        else guard(builder, isValid, () => storeValue(builder, each.target, withCoordinates(shared.coordinates, [['time', time]]), value, null));
-      }
-      values.overrideScalars(() => null);
-    });
-    for (const { each, array } of acrossChannels) storeRowSums(this.#frame, { each, array, tile, coordinates: shared.coordinates });
-  }
-
-  /** Adds what the threads of a channel stored for a token. */
-  #sumOfParts(partial: SharedArray, row: KernelExpression, local: KernelExpression): KernelExpression {
-    const builder = this.#builder;
-    const { lanes, channels } = this.#parameters;
-    const { plane, perToken } = partialPlane(this.#frame);
-    const group = multiply(divide(local, integer(channels)), integer(lanes));
-    const first = builder.let('first', add(multiply(row, integer(perToken)), add(multiply(remainder(local, integer(channels)), integer(plane)), group)));
-    const width = vectorFor(lanes);
-    const parts = Array.from({ length: lanes / width }, (_, at) => builder.let('parts', loadShared(partial, add(first, integer(at * width)), width)));
-    return parts.flatMap((part) => (width === 1 ? [part] : Array.from({ length: width }, (_, at) => extract(part, at)))).reduce((left, right) => add(left, right));
-  }
-
-  #rowArray(each: YieldTarget, tokens: number): SharedArray {
-    const known = this.#rowArrays.get(each);
-    if (known !== undefined) return known;
-    const made = this.#builder.shared(`${this.#nameOf(each.yielded.value)}_row`, f32, tokens * this.#channelsPerGroup);
-    this.#rowArrays.set(each, made);
-    return made;
   }
 
   #finishAccumulator(each: YieldTarget, arrays: readonly RegisterArray[], own: Placement): void {

@@ -41,6 +41,8 @@ export type LanesParameters = {
   readonly channelSums: 'shuffle' | 'shared';
   /** whole tiles have a text of their own, without guards, with the next tile's loads in flight in registers */
   readonly prefetch: boolean;
+  /** with `prefetch`: the first and last phases of neighbouring tiles run between the tokens of a tile, so that there is one barrier per tile and always independent work */
+  readonly overlap: boolean;
 };
 
 /** `blocks`: time-invariant recurrences, several tokens at a time; threads of a workgroup share channels. */

@@ -33,7 +33,7 @@ const carefulUnits: ReadonlyMap<string, number> = new Map([
  * Functions that are one exponential and a little more: e^x is taken as 2^(x·log₂e), whose exponent
  * is rounded twice more than x, so their relative error grows by 2|x| units.
  */
-const exponentials: ReadonlySet<string> = new Set(['exp', 'sigmoid', 'silu']);
+const exponentials: ReadonlySet<string> = new Set(['exp', 'sigmoid', 'silu', 'softplus', 'log_sigmoid']);
 
 function carefulError(unit: number): Rounding['functionError'] {
   return (name, operandSize, resultSize) => {

@@ -31,6 +31,8 @@
 #define STATEFUSE_EXP2
 inline float sf_exp2(float x) { return exp2f(x); }
 inline double sf_exp2(double x) { return exp2(x); }
+#define STATEFUSE_DIVIDE
+template <typename Element> Element sf_divide(Element left, Element right) { return left / right; }
 
 struct Place { unsigned int x, y, z; };
 inline thread_local Place threadIdx;
@@ -51,7 +53,6 @@ template <typename T> T __shfl_xor_sync(unsigned int, T value, int mask) {
 }
 
 inline unsigned int __activemask() { return 0xffffffffu; }
-inline float __fdividef(float left, float right) { return left / right; }
 inline int __float_as_int(float x) { return std::bit_cast<int>(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }
 inline unsigned int __float_as_uint(float x) { return std::bit_cast<unsigned int>(x); }

@@ -57,9 +57,10 @@ const cases: readonly Case[] = [
   ['expm1 near 0', functionTable.expm1, Math.expm1, bothSigns(geometric(1e-30, 2)), 3],
   ['log1p', functionTable.log1p, Math.log1p, geometric(1e-30, 3e38), 3],
   ['log1p below 0', functionTable.log1p, Math.log1p, geometric(1e-30, 0.9999999).map((x) => -x), 3],
-  ['decay', functionTable.decay, Math.exp, linear(-87, 0), 2],
-  ['softplus', functionTable.softplus, softplus, linear(-87, 100), 4],
-  ['softplus near 0', functionTable.softplus, softplus, bothSigns(geometric(1e-30, 10)), 4],
+  ['softplus', functionTable.softplus, softplus, linear(-87, 0), 64],
+  ['softplus above 0', functionTable.softplus, softplus, linear(0, 100), 3],
+  ['softplus near 0', functionTable.softplus, softplus, bothSigns(geometric(1e-30, 1)), 3],
+  ['softplus of common size', functionTable.softplus, softplus, linear(-8, 8), 9],
   ['tanh', functionTable.tanh, Math.tanh, bothSigns(geometric(1e-30, 30)), 5],
   ['phi1', functionTable.phi1, phi1, bothSigns(geometric(1e-30, 80)), 5],
   ['sigmoid', functionTable.sigmoid, sigmoid, linear(-8, 80), 8],
@@ -136,7 +137,10 @@ test('values at the ends', () => {
     Infinity,
   ]);
   expect([-1, Infinity].map((x) => at(functionTable.log1p, x))).toEqual([-Infinity, Infinity]);
-  expect([-1e30, 1e30].map((x) => at(functionTable.softplus, x))).toEqual([0, Math.fround(1e30)]);
+  for (const x of [-87.5, -88, -88.03, -89, -200, -1e30, -Infinity]) {
+    expect(Math.abs(at(functionTable.softplus, x) - softplus(x)), `at ${x}`).toBeLessThanOrEqual(2 ** -126);
+  }
+  expect([1e30, Infinity].map((x) => at(functionTable.softplus, x))).toEqual([Math.fround(1e30), Infinity]);
   expect([-1e30, 0, 1e30].map((x) => at(functionTable.sigmoid, x))).toEqual([0, 0.5, 1]);
   expect([-1e30, 0, 1e30].map((x) => at(functionTable.tanh, x))).toEqual([-1, 0, 1]);
   expect([-1e30, 0, 1e30].map((x) => at(functionTable.erf, x))).toEqual([-1, 0, 1]);

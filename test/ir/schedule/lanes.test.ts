@@ -1,0 +1,63 @@
+/**
+ * Schedule `lanes` with overlapping phases against the plain one (one thread per channel, one token after
+ * another) in the sanitizing interpreter of Kernel IR, which reports races and unwritten reads: whole and
+ * cut tiles, one tile only, channels that do not fill a group, pieces of time, checkpoints inside tiles.
+ */
+import { describe, expect, it } from 'vitest';
+import type { LanesParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import { required } from '../../../support/invariant.ts';
+import { relativeError } from '../../support/compiled-case.ts';
+import { runAll, specOf } from '../../support/scheduled-run.ts';
+
+const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+
+function overlapped(lanes: number, channels: 1 | 2, tile: number): LanesParameters {
+  return { kind: 'lanes', workgroupSize: 32, lanes, channels, tile, channelSums: 'shuffle', prefetch: true, overlap: true };
+}
+
+const selective = (channels: number, result: string): string => `layer S(D = ${channels}, N = 8) {
+  input u[D], delta[D], B[N], C[N], z[D]
+  param a[D, N] = log(1 + iota(N))
+  let dt = softplus(delta)
+  selective dt, B, C
+  state x[D, N] {
+    dx/dt = -exp(a) * x + B * u
+    discretize zoh(dt), input euler
+  }
+  output y[D] = ${result}
+}`;
+
+const layers: Readonly<Record<string, string>> = {
+  gated: selective(16, '(sum[N](C * x) + u) * silu(z)'),
+  odd: selective(13, 'sum[N](C * x)'),
+  exported: selective(16, 'sum[N](C * x) * dt'),
+};
+
+type Case = readonly [string, LanesParameters, { readonly length: number; readonly pieceLength?: number }];
+
+const cases: readonly Case[] = [
+  ['gated', overlapped(4, 1, 8), { length: 43 }],
+  ['gated', overlapped(4, 2, 8), { length: 32 }],
+  ['gated', overlapped(2, 2, 4), { length: 7 }],
+  ['gated', overlapped(8, 1, 16), { length: 50 }],
+  ['gated', overlapped(4, 1, 8), { length: 3 }],
+  ['gated', overlapped(4, 1, 8), { length: 61, pieceLength: 16 }],
+  ['odd', overlapped(4, 1, 8), { length: 41 }],
+  ['exported', overlapped(4, 1, 8), { length: 25 }],
+];
+
+describe('overlapping phases of lanes', () => {
+  it.each(cases)('%s with %o at %o', (name, parameters, { length, pieceLength }) => {
+    const spec = specOf(required(layers[name], name));
+    const sizes = { batch: 2, length };
+    const wanted = runAll(spec, sizes, { schedule: () => ({ parameters: plain, split: null }) });
+    const actual = runAll(spec, sizes, {
+      checkpointInterval: 8, schedule: (plan) => ({ parameters: { ...parameters, tile: plan.history === null ? parameters.tile : 8 }, split: pieceLength === undefined ? null : { size: pieceLength } }),
+    });
+    for (const [tensor, value] of wanted) {
+      if (tensor.includes('checkpoints')) continue;
+      const got = required(actual.get(tensor), tensor);
+      expect(relativeError(got, value), tensor).toBeLessThan(1e-9);
+    }
+  });
+});
