@@ -124,6 +124,7 @@ export type Overlap = {
 };
 
 export type OverlappedTiles = {
+  /** the first tile itself where there is none before: its results are stored, and once more when they are known, without a branch */
   readonly before: Tile;
   /** whether there is a tile before */
   readonly hasBefore: KernelExpression;
@@ -154,7 +155,6 @@ function overlapTiles({ builder, parameters }: LanesFrame, { wholeCount, baseOf 
         after: tileAt('tile_after', minimum(add(step, integer(1)), last), other),
         afterNext: builder.let('after_next', baseOf(minimum(add(step, integer(2)), last))),
       });
-      builder.barrier();
     });
     overlap.end(tileAt('final_tile', last, builder.let('final_slot', multiply(remainder(last, integer(2)), size))));
   });

@@ -7,7 +7,7 @@
 import { add, binary, divide, integer, multiply, remainder } from '../kernel/builder.ts';
 import type { KernelExpression } from '../kernel/nodes.ts';
 import type { LanesExports } from './lanes-exports.ts';
-import { both, rowOf, type LanesFrame, type Overlap, type Tile } from './lanes-frame.ts';
+import { rowOf, type LanesFrame, type Overlap, type Tile } from './lanes-frame.ts';
 import type { LanesPrefetch } from './lanes-prefetch.ts';
 import type { LanesResults } from './lanes-results.ts';
 import type { Meanwhile } from './lanes-tokens.ts';
@@ -41,24 +41,27 @@ export function overlapPhases({ frame, prefetch, exports, results, before, recur
       prefetch.load(first.base);
       exports.run(first, prefetch);
       prefetch.loadLate(first.base);
-      prefetch.load(after);
+      prefetch.loadEarly(after);
       results.clear();
-      builder.barrier();
     },
     walk: ({ before: previous, hasBefore, tile, after, afterNext }) => {
       before(tile);
-      exports.stage(after, prefetch);
-      prefetch.loadStaged(afterNext);
+      // before the barrier, where no compiler moves them towards their use
+      prefetch.loadStaged(after.base);
       const take = prefetch.loadBeside({ early: afterNext, late: tile.base });
+      builder.barrier();
       const registers = exports.declare();
       recurrence(tile, (block, blocks) => rowsOfBlock(frame, block, blocks, (pass) => {
-        const rowBefore = rowOf(frame, previous, pass);
-        results.row(previous, { ...rowBefore, isInside: both(rowBefore.isInside, hasBefore) }, prefetch);
+        results.row(previous, rowOf(frame, previous, pass), prefetch, hasBefore);
         exports.row(after, rowOf(frame, after, pass), prefetch, registers);
       }));
       exports.store(after, registers);
+      exports.stage(after, prefetch);
       take();
     },
-    end: (last) => results.run(last, prefetch),
+    end: (last) => {
+      builder.barrier();
+      results.run(last, prefetch);
+    },
   };
 }

@@ -81,8 +81,13 @@ export class LanesPrefetch {
 
   /** Issues the loads of the whole tile at `base`. */
   load(base: KernelExpression): void {
-    this.#loadRows(this.#next, base);
+    this.loadEarly(base);
     this.loadStaged(base);
+  }
+
+  /** Issues the loads that the first phase of the tile at `base` needs of its rows. */
+  loadEarly(base: KernelExpression): void {
+    this.#loadRows(this.#next, base);
   }
 
   /** Issues the loads that only the last phase of the tile at `base` needs, where phases overlap. */
@@ -92,7 +97,7 @@ export class LanesPrefetch {
 
   /**
    * Issues the loads for a first and a last phase while earlier tiles' values are still needed; the result
-   * takes them over. A load and its conversion would be waited for at the end of the loop if it were late in it.
+   * takes them over.
    */
   loadBeside({ early, late }: { early: KernelExpression; late: KernelExpression }): () => void {
     const { builder, rows } = this.#request.frame;

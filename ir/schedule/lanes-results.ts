@@ -64,8 +64,8 @@ export class LanesResults {
     }
   }
 
-  /** The results of one row. */
-  row(tile: Tile, { pass, index, row: safe, isInside, time }: Row, ahead: LanesPrefetch | null): void {
+  /** The results of one row. `isCounted` says whether sums over time take it; null means yes. */
+  row(tile: Tile, { pass, index, row: safe, isInside, time }: Row, ahead: LanesPrefetch | null, isCounted: KernelExpression | null = null): void {
     const { frame: { builder, plan, channelsPerGroup }, exports, exported, values, cooperative, scalars, parts, totals } = this.#request;
     if (scalars.length === 0) return;
     values.beginToken(time);
@@ -79,7 +79,7 @@ export class LanesResults {
       const value = values.scalar(each.yielded.value);
       const total = totals.get(each);
       const across = this.#acrossChannels.get(each);
-      if (total !== undefined) builder.assign(total, add(variable(total), orZero(isValid, value, literal(0))));
+      if (total !== undefined) builder.assign(total, add(variable(total), orZero(both(isValid, isCounted), value, literal(0))));
       else if (across !== undefined) builder.storeShared(across, add(multiply(index, integer(channelsPerGroup)), cooperative.local), orZero(isValid, value, literal(0)));
       else guard(builder, isValid, () => storeValue(builder, each.target, withCoordinates(cooperative.coordinates, [['time', time]]), value, null));
     }
