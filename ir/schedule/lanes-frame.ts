@@ -79,7 +79,7 @@ export type Prefetch = { readonly load: (base: KernelExpression) => void };
 
 /** Runs the tiles of a range in visiting order. The whole-tile body gets the base of the tile that follows it. */
 export function overTiles(
-  frame: LanesFrame, range: Range, { prefetch, overlap }: { prefetch: Prefetch | null; overlap: Overlap | null }, walk: (tile: Tile, following: KernelExpression) => void,
+  frame: LanesFrame, range: Range, prefetch: Prefetch | null, walk: (tile: Tile, following: KernelExpression) => void, overlap: Overlap | null = null,
 ): void {
   const { builder, plan } = frame;
   const size = integer(frame.parameters.tile);

@@ -40,7 +40,7 @@ export type PrefetchRequest = {
   /** values that all channels share */
   readonly staged: readonly ValueId[];
   /** the last phase of a tile comes when the loads for the next are in flight: its streams are loaded a second time, later */
-  readonly isOverlapped: boolean;
+  readonly isOverlapped?: boolean;
 };
 
 /** Registers per stream, one per row of the thread. */
@@ -56,7 +56,7 @@ export class LanesPrefetch {
   constructor(request: PrefetchRequest) {
     this.#request = request;
     const { frame, early, late, staged, isOverlapped } = request;
-    for (const id of new Set([...early, ...(isOverlapped ? [] : late)])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
+    for (const id of new Set([...early, ...(isOverlapped === true ? [] : late)])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
     for (const id of late) this.#held.set(id, this.#declare(id, 'held', frame.rows));
     for (const id of staged) this.#staged.set(id, this.#declare(id, 'next', stagedPasses(frame)));
   }
@@ -142,7 +142,7 @@ export class LanesPrefetch {
   /** Keeps a row of the tile for its last phase. */
   hold(pass: KernelExpression): void {
     const { frame: { builder }, isOverlapped } = this.#request;
-    if (isOverlapped) return;
+    if (isOverlapped === true) return;
     for (const [id, array] of this.#held) builder.setElement(array, pass, element(required(this.#next.get(id), 'stream'), pass));
   }
 

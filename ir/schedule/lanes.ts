@@ -223,7 +223,7 @@ class LanesEmission {
       frame: this.#frame, prefetch: required(prefetch, 'prefetch'), exports, results, before,
       recurrence: (tile, meanwhile) => this.#recurrence(tile, token, { history: null, meanwhile }),
     });
-    overTiles(this.#frame, range, { prefetch, overlap }, (tile, following) => {
+    overTiles(this.#frame, range, prefetch, (tile, following) => {
       before(tile);
       const history = this.#beginReplay(tile, own);
       exports.run(tile, prefetch);
@@ -233,7 +233,7 @@ class LanesEmission {
       builder.barrier();
       results.run(tile, prefetch);
       after(tile);
-    });
+    }, overlap);
   }
 
   /** Shared arrays for what each thread adds to the sums over inner axes. */
