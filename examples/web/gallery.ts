@@ -1,7 +1,11 @@
 /** The texts that the page offers: every published system in `examples`, and the digit classifiers. */
 
 const systems = import.meta.glob<string>('../*.ssm', { query: '?raw', import: 'default', eager: true });
-const classifiers = import.meta.glob<string>('../digits/*.ssm', { query: '?raw', import: 'default', eager: true });
+const classifiers = import.meta.glob<string>('../digits/*.ssm', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+});
 
 export type Example = { readonly id: string; readonly title: string; readonly text: string };
 
@@ -13,7 +17,9 @@ function exampleOf([path, text]: readonly [string, string]): Example {
 }
 
 /** By file name. */
-export const examples: readonly Example[] = [...Object.entries(systems), ...Object.entries(classifiers)].map(exampleOf);
+export const examples: readonly Example[] = [...Object.entries(systems), ...Object.entries(classifiers)].map(
+  exampleOf,
+);
 
 /** The example of this name; the first where there is none. */
 export function findExample(id: string): Example {

@@ -34,7 +34,12 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
   const devices = openDevices(services.devices);
   const panels: readonly Panel[] = [
     createExplanation(compiler),
-    createCodePanel(compiler, { view: 'tensor-ir', title: 'Tensor IR', partName: 'After pass', first: 'last' }),
+    createCodePanel(compiler, {
+      view: 'tensor-ir',
+      title: 'Tensor IR',
+      partName: 'After pass',
+      first: 'last',
+    }),
     createCodePanel(compiler, { view: 'kernel-ir', title: 'Kernel IR', partName: 'Kernel', first: 'first' }),
     createCodePanel(compiler, { view: 'wgsl', title: 'WGSL', partName: 'Kernel', first: 'first' }),
     createCodePanel(compiler, { view: 'cuda', title: 'CUDA', partName: 'Kernel', first: 'first' }),
@@ -42,7 +47,8 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
     createRunPanel(services, devices),
     createAnalysisPanel(services, devices),
     createTrainingPanel({ compiler, devices: createRemote<DeviceService>(startDevices) }, devices, {
-      s4d: findExample('s4d-digits').text, mamba: findExample('mamba-digits').text,
+      s4d: findExample('s4d-digits').text,
+      mamba: findExample('mamba-digits').text,
     }),
   ];
   let subject: Subject | null = null;
@@ -50,7 +56,11 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
     if (subject !== null) panels.find((each) => each.id === tabs.current())?.show(subject);
   };
   const tabs = createTabs('What to see of the layer', panels, show);
-  const outdated = make('p', { class: 'notice outdated-notice', hidden: true }, 'The text has mistakes. Below is what belongs to the last text without.');
+  const outdated = make(
+    'p',
+    { class: 'notice outdated-notice', hidden: true },
+    'The text has mistakes. Below is what belongs to the last text without.',
+  );
   const source = createSourcePanel(compiler, (changed) => {
     subject = changed;
     tabs.element.classList.toggle('outdated', changed === null);
@@ -58,7 +68,15 @@ function openPage(root: HTMLElement, head: HTMLElement): void {
     show();
   });
   head.append(devices.element);
-  root.append(source.element, make('section', { class: 'views', 'aria-label': 'What the compiler makes of it' }, outdated, tabs.element));
+  root.append(
+    source.element,
+    make(
+      'section',
+      { class: 'views', 'aria-label': 'What the compiler makes of it' },
+      outdated,
+      tabs.element,
+    ),
+  );
   const openAddress = (): void => source.open(readAddress(location.hash, firstExample));
   addEventListener('hashchange', openAddress);
   openAddress();

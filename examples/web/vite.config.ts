@@ -1,18 +1,32 @@
-/** Builds the page into static files that any server can offer from any folder: `npm run web` builds and serves it. */
+/** Builds the page into static files for any server and folder: `npm run web` builds and serves it. */
 import { defineConfig, type Plugin, type UserConfig } from 'vite';
 
 /** With these a page may share memory between threads (WebAssembly). */
-const isolation = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
 
 const policy = [
-  "default-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self' blob:", "img-src 'self' data:", "object-src 'none'", "base-uri 'none'",
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self' blob:",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
 ].join('; ');
 
 /** Built pages run nothing but their own files; the server for development injects scripts of its own. */
 const contentSecurity: Plugin = {
   name: 'content-security-policy',
   apply: 'build',
-  transformIndexHtml: () => [{ tag: 'meta', attrs: { 'http-equiv': 'Content-Security-Policy', content: policy }, injectTo: 'head-prepend' }],
+  transformIndexHtml: () => [
+    {
+      tag: 'meta',
+      attrs: { 'http-equiv': 'Content-Security-Policy', content: policy },
+      injectTo: 'head-prepend',
+    },
+  ],
 };
 
 /** The runtime chooses its host when it runs; a page never loads Node's. */

@@ -17,11 +17,20 @@ export function hasBrowser(): boolean {
 /** Words for the title of a suite that is skipped. */
 export const skipReason = '(skipped: no Chromium; install it or set CHROMIUM_PATH)';
 
-const softwareWebGpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan', '--use-vulkan=swiftshader'];
+const softwareWebGpu = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--use-vulkan=swiftshader',
+];
 
 /** A headless browser with a software GPU, or with none. */
 export function openBrowser(gpu: 'software' | 'none'): Promise<Browser> {
   return chromium.launch({
-    executablePath: path, args: ['--no-sandbox', ...(gpu === 'software' ? softwareWebGpu : ['--disable-features=WebGPU', '--disable-gpu'])],
+    executablePath: path,
+    args: [
+      '--no-sandbox',
+      ...(gpu === 'software' ? softwareWebGpu : ['--disable-features=WebGPU', '--disable-gpu']),
+    ],
   });
 }

@@ -11,12 +11,20 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasBrowser, openBrowser, skipReason } from './browser.ts';
 import { serveFolder, type StaticServer } from './static-server.ts';
 
-const isolation = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' };
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
 const isPossible = hasBrowser();
 const folder = mkdtempSync(join(tmpdir(), 'statefuse-page-'));
 
 beforeAll(async () => {
-  if (isPossible) await build({ configFile: 'examples/web/vite.config.ts', logLevel: 'error', build: { outDir: folder, emptyOutDir: true } });
+  if (isPossible)
+    await build({
+      configFile: 'examples/web/vite.config.ts',
+      logLevel: 'error',
+      build: { outDir: folder, emptyOutDir: true },
+    });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -27,12 +35,18 @@ async function visit(browser: Browser, url: string): Promise<Visit> {
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
   page.setDefaultTimeout(20_000);
   const complaints: string[] = [];
-  page.on('console', (message) => void (['error', 'warning'].includes(message.type()) && complaints.push(message.text())));
+  page.on(
+    'console',
+    (message) => void (['error', 'warning'].includes(message.type()) && complaints.push(message.text())),
+  );
   page.on('pageerror', (error) => void complaints.push(error.message));
-  await page.route((address) => !address.href.startsWith(new URL('/', url).href) && address.protocol !== 'blob:', (route) => {
-    complaints.push(`asked for ${route.request().url()}`);
-    return route.abort();
-  });
+  await page.route(
+    (address) => !address.href.startsWith(new URL('/', url).href) && address.protocol !== 'blob:',
+    (route) => {
+      complaints.push(`asked for ${route.request().url()}`);
+      return route.abort();
+    },
+  );
   await page.goto(url);
   return { page, complaints };
 }
@@ -60,7 +74,10 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
 
   it('opens both devices and explains the first example', async () => {
     await devicesSettled(page);
-    expect(await page.locator('.chip-ready').allTextContents()).toEqual([expect.stringMatching(/^WebAssembly: \d+ thread/), expect.stringMatching(/^WebGPU: .*swiftshader/i)]);
+    expect(await page.locator('.chip-ready').allTextContents()).toEqual([
+      expect.stringMatching(/^WebAssembly: \d+ thread/),
+      expect.stringMatching(/^WebGPU: .*swiftshader/i),
+    ]);
     await page.locator('.equations').waitFor();
     expect(await page.locator('.equations').textContent()).toContain('exp(Δ * A)');
     expect(complaints).toEqual([]);
@@ -88,8 +105,11 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
   });
 
   it.each([
-    ['tensor-ir', 'affine-scan', 'differentiate'], ['kernel-ir', 'kernel', 'step: x_scan'], ['wgsl', '@compute', 'x_scan_0'],
-    ['cuda', '__global__', 'x_scan_0'], ['wasm', '(func (export "x_scan_0")', 'module'],
+    ['tensor-ir', 'affine-scan', 'differentiate'],
+    ['kernel-ir', 'kernel', 'step: x_scan'],
+    ['wgsl', '@compute', 'x_scan_0'],
+    ['cuda', '__global__', 'x_scan_0'],
+    ['wasm', '(func (export "x_scan_0")', 'module'],
   ])('shows %s in parts', async (view, wanted, part) => {
     await page.locator(`#tab-${view}`).click();
     await page.locator(`#panel-${view} .listing`, { hasText: wanted }).waitFor();
@@ -119,7 +139,10 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
     expect(await page.locator('[role=tab][aria-selected=true]').textContent()).toBe('Explain');
   });
 
-  it.each([['s5-bidirectional', 'S5Bidirectional'], ['s6', 'S6']])('runs %s on both devices, which agree', async (example, layer) => {
+  it.each([
+    ['s5-bidirectional', 'S5Bidirectional'],
+    ['s6', 'S6'],
+  ])('runs %s on both devices, which agree', async (example, layer) => {
     await page.getByLabel('Example').selectOption(example);
     await page.locator('.verdict-good', { hasText: layer }).waitFor();
     await page.getByLabel('length').fill('64');
@@ -141,17 +164,27 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
 
   it('plots eigenvalues and response, and says what they mean for a selective layer', async () => {
     await page.locator('#tab-analysis').click();
-    await page.locator('#panel-analysis .notice', { hasText: 'no one set of eigenvalues' }).waitFor({ timeout: 30_000 });
+    await page
+      .locator('#panel-analysis .notice', { hasText: 'no one set of eigenvalues' })
+      .waitFor({ timeout: 30_000 });
     expect(await page.locator('#panel-analysis .pole').count()).toBe(1500);
     expect(await page.locator('.response path.line').count()).toBe(6);
     await page.getByLabel('Example').selectOption('lru');
-    await page.locator('#panel-analysis .notice', { hasText: 'hold at every token' }).waitFor({ timeout: 30_000 });
-    const radius = Number(/largest modulus (\d+\.\d+)/.exec(await page.locator('.eigenvalues').textContent() ?? '')?.[1]);
+    await page
+      .locator('#panel-analysis .notice', { hasText: 'hold at every token' })
+      .waitFor({ timeout: 30_000 });
+    const radius = Number(
+      /largest modulus (\d+\.\d+)/.exec((await page.locator('.eigenvalues').textContent()) ?? '')?.[1],
+    );
     expect(radius).toBeGreaterThan(0.5);
     expect(radius).toBeLessThan(1);
   });
 
-  const lossesOf = (text: string | null): readonly number[] => /loss ([\d.]+) at first, ([\d.]+) at last/.exec(text ?? '')?.slice(1).map(Number) ?? [];
+  const lossesOf = (text: string | null): readonly number[] =>
+    /loss ([\d.]+) at first, ([\d.]+) at last/
+      .exec(text ?? '')
+      ?.slice(1)
+      .map(Number) ?? [];
   let firstLoss = NaN;
 
   it('trains on WebAssembly: the loss falls and the curves are drawn', async () => {
@@ -190,30 +223,41 @@ describe.skipIf(!isPossible)(`the page ${isPossible ? '' : skipReason}`, () => {
   });
 });
 
-describe.skipIf(!isPossible)(`the page without WebGPU, on a server without headers ${isPossible ? '' : skipReason}`, () => {
-  it('says what is missing and runs on WebAssembly', async () => {
-    const [browser, server] = [await openBrowser('none'), await serveFolder(folder, {})];
-    try {
-      const { page } = await visit(browser, server.url);
-      await page.locator('.chip-ready[data-target=wasm]').waitFor({ timeout: 30_000 });
-      await page.locator('.chip-absent[data-target=wgsl]').waitFor();
-      await page.locator('#tab-run').click();
-      expect(await page.locator('#panel-run .notice').textContent()).toContain('WebGPU is not available here');
-      await page.getByRole('button', { name: 'Run' }).click();
-      await page.locator('#panel-run tbody tr', { hasText: 'WebAssembly' }).waitFor({ timeout: 30_000 });
-      expect(await page.locator('#panel-run .plot path').count()).toBeGreaterThan(0);
-    } finally {
-      await browser.close();
-      await server.stop();
-    }
-  });
-});
+describe.skipIf(!isPossible)(
+  `the page without WebGPU, on a server without headers ${isPossible ? '' : skipReason}`,
+  () => {
+    it('says what is missing and runs on WebAssembly', async () => {
+      const [browser, server] = [await openBrowser('none'), await serveFolder(folder, {})];
+      try {
+        const { page } = await visit(browser, server.url);
+        await page.locator('.chip-ready[data-target=wasm]').waitFor({ timeout: 30_000 });
+        await page.locator('.chip-absent[data-target=wgsl]').waitFor();
+        await page.locator('#tab-run').click();
+        expect(await page.locator('#panel-run .notice').textContent()).toContain(
+          'WebGPU is not available here',
+        );
+        await page.getByRole('button', { name: 'Run' }).click();
+        await page.locator('#panel-run tbody tr', { hasText: 'WebAssembly' }).waitFor({ timeout: 30_000 });
+        expect(await page.locator('#panel-run .plot path').count()).toBeGreaterThan(0);
+      } finally {
+        await browser.close();
+        await server.stop();
+      }
+    });
+  },
+);
 
 describe('the sources of the page', () => {
   it('never read text as HTML or code', () => {
-    const files = readdirSync('examples/web', { recursive: true, encoding: 'utf8' }).filter((each) => each.endsWith('.ts'));
+    const files = readdirSync('examples/web', { recursive: true, encoding: 'utf8' }).filter((each) =>
+      each.endsWith('.ts'),
+    );
     expect(files.length).toBeGreaterThan(20);
-    const found = files.filter((each) => /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/.test(readFileSync(join('examples/web', each), 'utf8')));
+    const found = files.filter((each) =>
+      /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/.test(
+        readFileSync(join('examples/web', each), 'utf8'),
+      ),
+    );
     expect(found).toEqual([]);
   });
 });

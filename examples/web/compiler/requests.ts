@@ -1,4 +1,4 @@
-/** What the page asks about a text, answered by the compiler: pure functions, which the worker serves and tests call. */
+/** What the page asks about a text: pure functions of the compiler, which the worker serves and tests call. */
 import type { Artifact, EntryPointName } from '../../../backends/artifact.ts';
 import { compileSpec, type CompileResult } from '../../../backends/compile.ts';
 import type { LayerSyntax } from '../../../dsl/ast.ts';
@@ -11,7 +11,16 @@ import { printModule } from '../../../ir/tensor/print.ts';
 import { hasErrors, SsmError } from '../../../support/diagnostic.ts';
 import { pageDiagnostic } from '../services/page-diagnostic.ts';
 import type {
-  AxisSize, CheckedText, CodeRequest, ExplainedLayer, ExplainRequest, LayerChoice, Listing, PreparedText, PrepareRequest, Section,
+  AxisSize,
+  CheckedText,
+  CodeRequest,
+  ExplainedLayer,
+  ExplainRequest,
+  LayerChoice,
+  Listing,
+  PreparedText,
+  PrepareRequest,
+  Section,
 } from '../services/protocol.ts';
 import { splitModuleText } from './split-module-text.ts';
 
@@ -21,7 +30,9 @@ const sizesOf = (choice: LayerChoice): ReadonlyMap<string, number> => new Map(Ob
 
 /** The layer of a choice; throws an SsmError with every mistake. */
 function requireLayer(choice: LayerChoice): LayerSpec {
-  const { spec, diagnostics } = loadLayer({ name: fileName, text: choice.text }, choice.layer, { sizes: sizesOf(choice) });
+  const { spec, diagnostics } = loadLayer({ name: fileName, text: choice.text }, choice.layer, {
+    sizes: sizesOf(choice),
+  });
   if (spec === null) throw new SsmError(diagnostics);
   return spec;
 }
@@ -35,7 +46,9 @@ function sizesOfHead(choice: LayerChoice, layer: LayerSyntax): ReadonlyMap<strin
 function axisSizes(layer: LayerSyntax, spec: LayerSpec): readonly AxisSize[] {
   return layer.axes.flatMap(({ name, size }) => {
     const axis = spec.axes.find((each) => each.name === name.text);
-    return axis === undefined ? [] : [{ name: axis.name, size: axis.size, declared: size?.kind === 'number' ? size.value : null }];
+    return axis === undefined
+      ? []
+      : [{ name: axis.name, size: axis.size, declared: size?.kind === 'number' ? size.value : null }];
   });
 }
 
@@ -44,13 +57,19 @@ export function checkText(choice: LayerChoice): CheckedText {
   const start = performance.now();
   const parsed = parse({ name: fileName, text: choice.text });
   const layers = parsed.tree.layers.map((each) => each.name.text);
-  const chosen = parsed.tree.layers.find((each) => each.name.text === choice.layer) ?? parsed.tree.layers.at(-1);
-  const { spec, diagnostics } = hasErrors(parsed.diagnostics) || chosen === undefined
-    ? { spec: null, diagnostics: parsed.diagnostics }
-    : elaborate(parsed.tree, chosen.name.text, { sizes: sizesOfHead(choice, chosen) });
+  const chosen =
+    parsed.tree.layers.find((each) => each.name.text === choice.layer) ?? parsed.tree.layers.at(-1);
+  const { spec, diagnostics } =
+    hasErrors(parsed.diagnostics) || chosen === undefined
+      ? { spec: null, diagnostics: parsed.diagnostics }
+      : elaborate(parsed.tree, chosen.name.text, { sizes: sizesOfHead(choice, chosen) });
   return {
-    diagnostics: diagnostics.map(pageDiagnostic), layers,
-    layer: spec === null || chosen === undefined ? null : { name: spec.name, sizes: axisSizes(chosen, spec), spec },
+    diagnostics: diagnostics.map(pageDiagnostic),
+    layers,
+    layer:
+      spec === null || chosen === undefined
+        ? null
+        : { name: spec.name, sizes: axisSizes(chosen, spec), spec },
     milliseconds: performance.now() - start,
   };
 }
@@ -63,17 +82,25 @@ export function listCode(request: CodeRequest): Listing {
   const target = isTensor || request.view === 'kernel-ir' ? request.kernelTarget : request.view;
   const start = performance.now();
   const result = compileSpec(spec, {
-    target, mode: request.mode,
-    ...(isTensor ? { onPass: (title, module) => void passes.push({ title, text: printModule(module) }) } : {}),
+    target,
+    mode: request.mode,
+    ...(isTensor
+      ? { onPass: (title, module) => void passes.push({ title, text: printModule(module) }) }
+      : {}),
   });
   const took = `${(performance.now() - start).toFixed(0)} ms`;
   if (isTensor) return { sections: passes, summary: `${passes.length} passes, compiled in ${took}` };
   const sections = request.view === 'kernel-ir' ? kernelSections(result) : codeSections(result.artifact);
-  return { sections, summary: `${describe(result.artifact, sections)}, mode ${result.artifact.manifest.mode}, compiled in ${took}` };
+  return {
+    sections,
+    summary: `${describe(result.artifact, sections)}, mode ${result.artifact.manifest.mode}, compiled in ${took}`,
+  };
 }
 
 function kernelSections({ plans }: CompileResult): readonly Section[] {
-  return plans.flatMap((plan) => plan.kernels.map((kernel) => ({ title: `${plan.entry}: ${kernel.name}`, text: printKernel(kernel) })));
+  return plans.flatMap((plan) =>
+    plan.kernels.map((kernel) => ({ title: `${plan.entry}: ${kernel.name}`, text: printKernel(kernel) })),
+  );
 }
 
 function codeSections({ code }: Artifact): readonly Section[] {
@@ -82,7 +109,8 @@ function codeSections({ code }: Artifact): readonly Section[] {
 }
 
 function describe({ code }: Artifact, sections: readonly Section[]): string {
-  if (code.kind === 'wasm') return `${sections.length - 1} kernels in one module of ${(code.module.length / 1024).toFixed(1)} KiB`;
+  if (code.kind === 'wasm')
+    return `${sections.length - 1} kernels in one module of ${(code.module.length / 1024).toFixed(1)} KiB`;
   return `${sections.length} kernels`;
 }
 
@@ -92,12 +120,15 @@ export function explainText(request: ExplainRequest): ExplainedLayer {
   const compiled = attempt(() => compileSpec(spec, { target: request.target, mode: request.mode }));
   const isRefused = compiled instanceof SsmError;
   const explanation = explainLayer({
-    spec, sizes: { batch: request.batch, length: request.length },
-    module: isRefused ? null : compiled.module, plans: isRefused ? [] : compiled.plans,
+    spec,
+    sizes: { batch: request.batch, length: request.length },
+    module: isRefused ? null : compiled.module,
+    plans: isRefused ? [] : compiled.plans,
     decisions: isRefused ? [] : compiled.artifact.manifest.decisions,
   });
   return {
-    explanation, mode: isRefused ? request.mode : compiled.artifact.manifest.mode,
+    explanation,
+    mode: isRefused ? request.mode : compiled.artifact.manifest.mode,
     refusals: isRefused ? compiled.diagnostics.map(pageDiagnostic) : [],
   };
 }
@@ -112,19 +143,32 @@ function attempt<Value>(action: () => Value): Value | SsmError {
 }
 
 const entriesFor: Readonly<Record<PrepareRequest['use'], readonly EntryPointName[]>> = {
-  inference: ['forward'], training: ['forward', 'forwardSaved', 'backward'],
+  inference: ['forward'],
+  training: ['forward', 'forwardSaved', 'backward'],
 };
 
 function keepEntries({ manifest, code }: Artifact, names: readonly EntryPointName[]): Artifact {
-  return { manifest: { ...manifest, entries: manifest.entries.filter((each) => names.includes(each.name)) }, code };
+  return {
+    manifest: { ...manifest, entries: manifest.entries.filter((each) => names.includes(each.name)) },
+    code,
+  };
 }
 
 /** Kernels and initial parameters, ready for a device. */
 export function prepareText(request: PrepareRequest): PreparedText {
   const spec = requireLayer(request);
   const start = performance.now();
-  const { artifact } = compileSpec(spec, { target: request.target, mode: request.mode, entries: request.use === 'training' ? 'all' : 'forward-only' });
-  return { spec, artifact: keepEntries(artifact, entriesFor[request.use]), parameters: initialParameters(spec, request.seed), milliseconds: performance.now() - start };
+  const { artifact } = compileSpec(spec, {
+    target: request.target,
+    mode: request.mode,
+    entries: request.use === 'training' ? 'all' : 'forward-only',
+  });
+  return {
+    spec,
+    artifact: keepEntries(artifact, entriesFor[request.use]),
+    parameters: initialParameters(spec, request.seed),
+    milliseconds: performance.now() - start,
+  };
 }
 
 /** The text in its one layout, or null where the grammar refuses it. */

@@ -7,7 +7,10 @@ const beforeFunctions = /(?<!\n {2};;[^\n]*)\n(?=(?: {2};;[^\n]*\n)* {2}\(func )
 /** The module's head, then every function under the name it is exported by. */
 export function splitModuleText(text: string): readonly Section[] {
   const [head = '', ...functions] = text.split(beforeFunctions);
-  return [{ title: 'module', text: head }, ...functions.map((each, at) => ({ title: exportOf(each) ?? `function ${at}`, text: each }))];
+  return [
+    { title: 'module', text: head },
+    ...functions.map((each, at) => ({ title: exportOf(each) ?? `function ${at}`, text: each })),
+  ];
 }
 
 function exportOf(text: string): string | null {

@@ -4,5 +4,9 @@ import { serve } from '../services/serve.ts';
 import { checkText, explainText, formatText, listCode, prepareText } from './requests.ts';
 
 serve<CompilerService>({
-  check: checkText, code: listCode, explain: explainText, prepare: prepareText, format: formatText,
+  check: checkText,
+  code: listCode,
+  explain: explainText,
+  prepare: prepareText,
+  format: formatText,
 });

@@ -11,7 +11,11 @@ const enoughMilliseconds = 3000;
 /** One run to warm up, then at most `repeats` timed ones; the numbers are those of the last. */
 export async function executeLayer(layer: Layer, job: RunJob): Promise<Omit<RunReport, 'readyMilliseconds'>> {
   const sizes: RunSizes = { batch: job.batch, length: job.length };
-  const call = { inputs: makeInputs(job.prepared.spec, job.signal, sizes), batch: job.batch, length: job.length };
+  const call = {
+    inputs: makeInputs(job.prepared.spec, job.signal, sizes),
+    batch: job.batch,
+    length: job.length,
+  };
   let last = await layer.forward(call);
   const times: number[] = [];
   const end = performance.now() + enoughMilliseconds;
@@ -21,10 +25,21 @@ export async function executeLayer(layer: Layer, job: RunJob): Promise<Omit<RunR
   }
   const outputs: Record<string, OutputNumbers> = {};
   for (const [name, tensor] of Object.entries(last.outputs)) {
-    outputs[name] = { ...shapeOf(layer.artifact.manifest, name, sizes), data: Float32Array.from(await tensor.read()) };
+    outputs[name] = {
+      ...shapeOf(layer.artifact.manifest, name, sizes),
+      data: Float32Array.from(await tensor.read()),
+    };
   }
   times.sort((left, right) => left - right);
-  return { outputs, milliseconds: { median: times[times.length >> 1] ?? NaN, least: times[0] ?? NaN, runs: times.length, source: last.timing.source } };
+  return {
+    outputs,
+    milliseconds: {
+      median: times[times.length >> 1] ?? NaN,
+      least: times[0] ?? NaN,
+      runs: times.length,
+      source: last.timing.source,
+    },
+  };
 }
 
 function shapeOf(manifest: Manifest, output: string, sizes: RunSizes): Omit<OutputNumbers, 'data'> {

@@ -12,7 +12,13 @@ function open(target: PageTarget): Promise<ExecutionDevice> {
   if (target === 'wasm') return openWasm();
   const { gpu } = navigator as { readonly gpu?: GPU };
   if (gpu === undefined) {
-    return Promise.reject(ssmError('SSM6002', 'this browser has no WebGPU here', 'use a browser with WebGPU over https or localhost'));
+    return Promise.reject(
+      ssmError(
+        'SSM6002',
+        'this browser has no WebGPU here',
+        'use a browser with WebGPU over https or localhost',
+      ),
+    );
   }
   return acquire(gpu);
 }
@@ -31,9 +37,14 @@ async function loadPrepared(target: PageTarget, prepared: PreparedText): Promise
   return layer;
 }
 
-/** Uses a layer, with its parameters, on the page's device. A device that is lost meanwhile is opened anew by the next call. */
+/**
+ * Uses a layer, with its parameters, on the page's device. A device that is lost meanwhile is opened anew
+ * by the next call.
+ */
 export async function withLayer<Result>(
-  target: PageTarget, prepared: PreparedText, use: (layer: Layer) => Promise<Result>,
+  target: PageTarget,
+  prepared: PreparedText,
+  use: (layer: Layer) => Promise<Result>,
 ): Promise<Result> {
   try {
     using layer = await loadPrepared(target, prepared);

@@ -1,4 +1,4 @@
-/** Parameters of a layer in the page: what its initialisers give, and small seeded numbers where the caller would bring them. */
+/** Parameters of a layer in the page: from its initialisers, small seeded numbers where it has none. */
 import type { LayerSpec } from '../../../dsl/spec.ts';
 import { randomStream } from '../../../ir/initial/random.ts';
 import type { PreparedText } from '../services/protocol.ts';
@@ -7,8 +7,13 @@ import { widthOf } from './signals.ts';
 const spread = 0.3;
 
 /** Values by parameter, all of them. */
-export function completeParameters({ spec, parameters }: Pick<PreparedText, 'spec' | 'parameters'>): Readonly<Record<string, Float64Array>> {
-  return Object.fromEntries(spec.params.map((each) => [each.name, parameters.get(each.name) ?? drawn(spec, each)]));
+export function completeParameters({
+  spec,
+  parameters,
+}: Pick<PreparedText, 'spec' | 'parameters'>): Readonly<Record<string, Float64Array>> {
+  return Object.fromEntries(
+    spec.params.map((each) => [each.name, parameters.get(each.name) ?? drawn(spec, each)]),
+  );
 }
 
 function drawn(spec: LayerSpec, param: LayerSpec['params'][number]): Float64Array {

@@ -1,4 +1,4 @@
-/** Inputs for a run in the page: noise and simple signals for real inputs, something fitting for flags and indices. */
+/** Inputs for a run in the page: noise and simple signals, something fitting for flags and indices. */
 import type { InputSpec, LayerSpec } from '../../../dsl/spec.ts';
 import { randomStream } from '../../../ir/initial/random.ts';
 import type { RunSizes } from '../../../support/size.ts';
@@ -51,8 +51,10 @@ function shape(kind: Exclude<SignalKind, 'noise'>, token: number, tokens: number
 
 /** Every real input at one level, flags off, indices 0. */
 export function holdInputs(spec: LayerSpec, level: number, sizes: RunSizes): InputNumbers {
-  return Object.fromEntries(spec.inputs.map((input) => {
-    const numbers = new Float32Array(sizes.batch * tokensOf(input, sizes) * widthOf(spec, input));
-    return [input.name, input.type === 'real' ? numbers.fill(level) : numbers];
-  }));
+  return Object.fromEntries(
+    spec.inputs.map((input) => {
+      const numbers = new Float32Array(sizes.batch * tokensOf(input, sizes) * widthOf(spec, input));
+      return [input.name, input.type === 'real' ? numbers.fill(level) : numbers];
+    }),
+  );
 }

@@ -13,11 +13,11 @@ let data: Promise<TrainingData> | null = null;
 
 /** The digits, downloaded with the page's own files when they are first needed. */
 export function loadDigits(): Promise<TrainingData> {
-  data ??= fetch(new URL('../../digits/digits.csv', import.meta.url))
-    .then(async (response) => {
-      if (!response.ok) throw new Error(`the digits cannot be loaded: ${response.status} ${response.statusText}`);
-      return splitDigits(parseDigits(await response.text()));
-    });
+  data ??= fetch(new URL('../../digits/digits.csv', import.meta.url)).then(async (response) => {
+    if (!response.ok)
+      throw new Error(`the digits cannot be loaded: ${response.status} ${response.statusText}`);
+    return splitDigits(parseDigits(await response.text()));
+  });
   data.catch(() => (data = null));
   return data;
 }
@@ -45,7 +45,13 @@ export async function trainInPage({ layer, job, digits, signal, tell }: Training
   let told = 0;
   const flush = (steps: number): void => {
     if (untold.length === 0) return;
-    tell({ kind: 'steps', first: told + 1, losses: untold, steps, milliseconds: performance.now() - started });
+    tell({
+      kind: 'steps',
+      first: told + 1,
+      losses: untold,
+      steps,
+      milliseconds: performance.now() - started,
+    });
     told += untold.length;
     untold = [];
   };
@@ -61,18 +67,28 @@ export async function trainInPage({ layer, job, digits, signal, tell }: Training
     tell({ kind: 'epoch', step, epoch, epochs, ...(await examine(layer, digits.test)) });
   };
   const losses = await trainDigits(layer, job.prepared.spec, new Map(job.prepared.parameters), digits.train, {
-    epochs: job.epochs, batch: job.batch, rate: job.rate, seed: job.seed, signal, onProgress,
+    epochs: job.epochs,
+    batch: job.batch,
+    rate: job.rate,
+    seed: job.seed,
+    signal,
+    onProgress,
   });
   flush(losses.length);
   return { steps: losses.length, stopped: signal.aborted, milliseconds: performance.now() - started };
 }
 
-async function examine(layer: Layer, test: Digits): Promise<{ readonly accuracy: number; readonly guesses: readonly Guess[] }> {
+async function examine(
+  layer: Layer,
+  test: Digits,
+): Promise<{ readonly accuracy: number; readonly guesses: readonly Guess[] }> {
   const predicted = await predictDigits(layer, test, testBatch);
   const hits = predicted.filter((guess, row) => guess === test.labels[row]).length;
   const tokens = test.pixels.length / test.count;
-  const guesses = predicted.slice(0, shownGuesses).map((guess, row): Guess => (
-    { pixels: test.pixels.slice(row * tokens, (row + 1) * tokens), label: test.labels[row] ?? -1, guess }
-  ));
+  const guesses = predicted.slice(0, shownGuesses).map((guess, row): Guess => ({
+    pixels: test.pixels.slice(row * tokens, (row + 1) * tokens),
+    label: test.labels[row] ?? -1,
+    guess,
+  }));
   return { accuracy: hits / test.count, guesses };
 }

@@ -1,5 +1,12 @@
 /** Devices off the page's thread: kernels may take as long as they need, and WebAssembly's threads may wait. */
-import type { AnalysisJob, DeviceService, RunJob, TrainEnd, TrainEvent, TrainJob } from '../services/protocol.ts';
+import type {
+  AnalysisJob,
+  DeviceService,
+  RunJob,
+  TrainEnd,
+  TrainEvent,
+  TrainJob,
+} from '../services/protocol.ts';
 import { serve } from '../services/serve.ts';
 import { analyseLayer } from './analyse.ts';
 import { executeLayer } from './execute.ts';
@@ -32,7 +39,9 @@ serve<DeviceService>({
     const { name, details } = (await deviceFor(target)).info;
     return { name, details };
   },
-  run, analyse, train,
+  run,
+  analyse,
+  train,
   stop: () => {
     training?.abort();
     return null;

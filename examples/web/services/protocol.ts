@@ -9,12 +9,21 @@ import type { JsonDiagnostic } from '../../../support/render-diagnostic.ts';
 import type { Span } from '../../../support/source.ts';
 
 /** Requests by name: what goes in, what comes back, and what is told meanwhile. */
-export type Service = Readonly<Record<string, { readonly argument: unknown; readonly result: unknown; readonly event: unknown }>>;
+export type Service = Readonly<
+  Record<string, { readonly argument: unknown; readonly result: unknown; readonly event: unknown }>
+>;
 
-type Request<Argument, Result, Event = never> = { readonly argument: Argument; readonly result: Result; readonly event: Event };
+type Request<Argument, Result, Event = never> = {
+  readonly argument: Argument;
+  readonly result: Result;
+  readonly event: Event;
+};
 
 /** A diagnostic with the offsets that an editor marks. */
-export type PageDiagnostic = JsonDiagnostic & { readonly span: Span | null; readonly secondarySpans: readonly Span[] };
+export type PageDiagnostic = JsonDiagnostic & {
+  readonly span: Span | null;
+  readonly secondarySpans: readonly Span[];
+};
 
 /** One layer of a text; `layer` null means the last one. `sizes` are in place of those that the text says. */
 export type LayerChoice = {
@@ -33,7 +42,11 @@ export type CheckedText = {
   /** layers of the text in order */
   readonly layers: readonly string[];
   /** null where there are errors */
-  readonly layer: { readonly name: string; readonly sizes: readonly AxisSize[]; readonly spec: LayerSpec } | null;
+  readonly layer: {
+    readonly name: string;
+    readonly sizes: readonly AxisSize[];
+    readonly spec: LayerSpec;
+  } | null;
   readonly milliseconds: number;
 };
 
@@ -44,7 +57,11 @@ export type Section = { readonly title: string; readonly text: string };
 
 export type Listing = { readonly sections: readonly Section[]; readonly summary: string };
 
-export type CodeRequest = LayerChoice & { readonly mode: Mode; readonly view: CodeView; readonly kernelTarget: TargetName };
+export type CodeRequest = LayerChoice & {
+  readonly mode: Mode;
+  readonly view: CodeView;
+  readonly kernelTarget: TargetName;
+};
 
 export type ExplainRequest = LayerChoice & {
   readonly mode: Mode;
@@ -87,7 +104,10 @@ export type CompilerService = {
 /** Devices of a page; `cuda` needs Node. */
 export type PageTarget = 'wasm' | 'wgsl';
 
-export type OpenedDevice = { readonly name: string; readonly details: Readonly<Record<string, string | number>> };
+export type OpenedDevice = {
+  readonly name: string;
+  readonly details: Readonly<Record<string, string | number>>;
+};
 
 export type SignalKind = 'noise' | 'sine' | 'impulse' | 'step';
 
@@ -101,11 +121,20 @@ export type RunJob = {
 };
 
 /** Numbers in canonical order: batch, time, declared axes. */
-export type OutputNumbers = { readonly axes: readonly string[]; readonly shape: readonly number[]; readonly data: Float32Array };
+export type OutputNumbers = {
+  readonly axes: readonly string[];
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+};
 
 export type RunReport = {
   readonly outputs: Readonly<Record<string, OutputNumbers>>;
-  readonly milliseconds: { readonly median: number; readonly least: number; readonly runs: number; readonly source: 'device' | 'wall-clock' };
+  readonly milliseconds: {
+    readonly median: number;
+    readonly least: number;
+    readonly runs: number;
+    readonly source: 'device' | 'wall-clock';
+  };
   /** until kernels were ready on the device */
   readonly readyMilliseconds: number;
 };
@@ -156,8 +185,21 @@ export type TrainJob = {
 export type Guess = { readonly pixels: Float32Array; readonly label: number; readonly guess: number };
 
 export type TrainEvent =
-  | { readonly kind: 'steps'; readonly first: number; readonly losses: readonly number[]; readonly steps: number; readonly milliseconds: number }
-  | { readonly kind: 'epoch'; readonly step: number; readonly epoch: number; readonly epochs: number; readonly accuracy: number; readonly guesses: readonly Guess[] };
+  | {
+      readonly kind: 'steps';
+      readonly first: number;
+      readonly losses: readonly number[];
+      readonly steps: number;
+      readonly milliseconds: number;
+    }
+  | {
+      readonly kind: 'epoch';
+      readonly step: number;
+      readonly epoch: number;
+      readonly epochs: number;
+      readonly accuracy: number;
+      readonly guesses: readonly Guess[];
+    };
 
 export type TrainEnd = { readonly steps: number; readonly stopped: boolean; readonly milliseconds: number };
 

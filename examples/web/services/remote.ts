@@ -23,7 +23,9 @@ export type CallOptions<Event> = {
 
 export type Remote<Served extends Service> = {
   readonly call: <Name extends keyof Served & string>(
-    name: Name, argument: Served[Name]['argument'], options?: CallOptions<Served[Name]['event']>,
+    name: Name,
+    argument: Served[Name]['argument'],
+    options?: CallOptions<Served[Name]['event']>,
   ) => Promise<Served[Name]['result']>;
 };
 
@@ -55,19 +57,29 @@ export function createRemote<Served extends Service>(start: () => Worker): Remot
   };
   let worker = open();
   return {
-    call: (name, argument, { milliseconds, onEvent } = {}) => new Promise((resolve, reject) => {
-      const id = requests++;
-      const timer = milliseconds === undefined ? undefined
-        : setTimeout(() => restart(`no answer within ${milliseconds / 1000} s; the worker was started anew`), milliseconds);
-      const done = <Value>(settle: (value: Value) => void) => (value: Value): void => {
-        clearTimeout(timer);
-        settle(value);
-      };
-      pending.set(id, {
-        resolve: done(resolve as (result: unknown) => void), reject: done(reject), onEvent: (onEvent ?? (() => {})) as (event: unknown) => void,
-      });
-      worker.postMessage({ id, name, argument } satisfies RequestMessage);
-    }),
+    call: (name, argument, { milliseconds, onEvent } = {}) =>
+      new Promise((resolve, reject) => {
+        const id = requests++;
+        const timer =
+          milliseconds === undefined
+            ? undefined
+            : setTimeout(
+                () => restart(`no answer within ${milliseconds / 1000} s; the worker was started anew`),
+                milliseconds,
+              );
+        const done =
+          <Value>(settle: (value: Value) => void) =>
+          (value: Value): void => {
+            clearTimeout(timer);
+            settle(value);
+          };
+        pending.set(id, {
+          resolve: done(resolve as (result: unknown) => void),
+          reject: done(reject),
+          onEvent: (onEvent ?? (() => {})) as (event: unknown) => void,
+        });
+        worker.postMessage({ id, name, argument } satisfies RequestMessage);
+      }),
   };
 }
 

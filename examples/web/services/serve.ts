@@ -10,12 +10,18 @@ export type RequestMessage = { readonly id: number; readonly name: string; reado
 export type ReplyMessage =
   | { readonly id: number; readonly kind: 'event'; readonly event: unknown }
   | { readonly id: number; readonly kind: 'result'; readonly result: unknown }
-  | { readonly id: number; readonly kind: 'failure'; readonly message: string; readonly diagnostics: readonly PageDiagnostic[] };
+  | {
+      readonly id: number;
+      readonly kind: 'failure';
+      readonly message: string;
+      readonly diagnostics: readonly PageDiagnostic[];
+    };
 
 /** One function per request. */
 export type Handlers<Served extends Service> = {
   readonly [Name in keyof Served]: (
-    argument: Served[Name]['argument'], tell: (event: Served[Name]['event']) => void,
+    argument: Served[Name]['argument'],
+    tell: (event: Served[Name]['event']) => void,
   ) => Served[Name]['result'] | Promise<Served[Name]['result']>;
 };
 
@@ -27,14 +33,23 @@ type WorkerScope = {
   onmessage: ((event: { readonly data: RequestMessage }) => void) | null;
 };
 
-async function answer(scope: WorkerScope, handler: AnyHandler | undefined, { id, name, argument }: RequestMessage): Promise<void> {
+async function answer(
+  scope: WorkerScope,
+  handler: AnyHandler | undefined,
+  { id, name, argument }: RequestMessage,
+): Promise<void> {
   try {
     if (handler === undefined) throw new Error(`there is no request \`${name}\``);
     const result = await handler(argument, (event) => scope.postMessage({ id, kind: 'event', event }));
     scope.postMessage({ id, kind: 'result', result });
   } catch (error) {
     const diagnostics = error instanceof SsmError ? error.diagnostics.map(pageDiagnostic) : [];
-    scope.postMessage({ id, kind: 'failure', message: error instanceof Error ? error.message : String(error), diagnostics });
+    scope.postMessage({
+      id,
+      kind: 'failure',
+      message: error instanceof Error ? error.message : String(error),
+      diagnostics,
+    });
   }
 }
 

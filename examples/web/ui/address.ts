@@ -3,7 +3,8 @@ import { findExample } from '../gallery.ts';
 
 const textPrefix = 'text=';
 
-export type Addressed = { readonly kind: 'example'; readonly id: string } | { readonly kind: 'text'; readonly text: string };
+export type Addressed =
+  { readonly kind: 'example'; readonly id: string } | { readonly kind: 'text'; readonly text: string };
 
 /** What an address asks for; `first` where it asks for nothing that can be read. */
 export function readAddress(hash: string, first: string): Addressed {
@@ -18,5 +19,7 @@ export function readAddress(hash: string, first: string): Addressed {
 
 /** The address of a text: short where it is the example of that name. */
 export function addressOf(text: string, example: string): string {
-  return example !== '' && findExample(example).text === text ? `#${example}` : `#${textPrefix}${encodeURIComponent(text)}`;
+  return example !== '' && findExample(example).text === text
+    ? `#${example}`
+    : `#${textPrefix}${encodeURIComponent(text)}`;
 }

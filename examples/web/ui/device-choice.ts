@@ -32,16 +32,34 @@ export function openDevices(remote: Remote<DeviceService>): Devices {
     change(target, { kind: 'opening' });
     remote.call('open', target, { milliseconds: 40_000 }).then(
       (device) => change(target, { kind: 'ready', device }),
-      (error: unknown) => change(target, { kind: 'absent', reason: error instanceof Error ? error.message : String(error) }),
+      (error: unknown) =>
+        change(target, { kind: 'absent', reason: error instanceof Error ? error.message : String(error) }),
     );
   }
-  return { element, state: (target) => states.get(target) ?? { kind: 'opening' }, onChange: (listener) => void listeners.push(listener) };
+  return {
+    element,
+    state: (target) => states.get(target) ?? { kind: 'opening' },
+    onChange: (listener) => void listeners.push(listener),
+  };
 }
 
 function chipOf(target: PageTarget, state: DeviceState): HTMLElement {
-  const words = state.kind === 'ready' ? detailOf(target, state.device) : state.kind === 'opening' ? 'opening …' : 'not available';
-  return make('span', { class: `chip chip-${state.kind}`, 'data-target': target, title: state.kind === 'absent' ? state.reason : null },
-    make('span', { class: 'chip-dot', 'aria-hidden': 'true' }), `${targetNames[target]}: ${words}`);
+  const words =
+    state.kind === 'ready'
+      ? detailOf(target, state.device)
+      : state.kind === 'opening'
+        ? 'opening …'
+        : 'not available';
+  return make(
+    'span',
+    {
+      class: `chip chip-${state.kind}`,
+      'data-target': target,
+      title: state.kind === 'absent' ? state.reason : null,
+    },
+    make('span', { class: 'chip-dot', 'aria-hidden': 'true' }),
+    `${targetNames[target]}: ${words}`,
+  );
 }
 
 function detailOf(target: PageTarget, { name, details }: OpenedDevice): string {
@@ -56,6 +74,12 @@ export function missingNotices(devices: Devices): readonly HTMLElement[] {
     const state = devices.state(target);
     if (state.kind !== 'absent') return [];
     const other = target === 'wgsl' ? 'wasm' : 'wgsl';
-    return [make('p', { class: 'notice' }, `${targetNames[target]} is not available here (${state.reason}). ${targetNames[other]} works without it, and all texts and code can be read.`)];
+    return [
+      make(
+        'p',
+        { class: 'notice' },
+        `${targetNames[target]} is not available here (${state.reason}). ${targetNames[other]} works without it, and all texts and code can be read.`,
+      ),
+    ];
   });
 }

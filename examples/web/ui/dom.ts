@@ -14,7 +14,9 @@ function decorate(element: Element, attributes: Attributes, children: readonly C
 
 /** An HTML element. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
-  tag: Tag, attributes: Attributes = {}, ...children: readonly Child[]
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
 ): HTMLElementTagNameMap[Tag] {
   const element = document.createElement(tag);
   decorate(element, attributes, children);
@@ -23,7 +25,9 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
 
 /** An SVG element. */
 export function makeSvg<Tag extends keyof SVGElementTagNameMap>(
-  tag: Tag, attributes: Attributes = {}, ...children: readonly Child[]
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
 ): SVGElementTagNameMap[Tag] {
   const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
   decorate(element, attributes, children);
@@ -37,7 +41,10 @@ export function labelled(name: string, control: HTMLElement): HTMLLabelElement {
 }
 
 /** A list to choose from; `options` are value and words. */
-export function makeSelect(options: readonly (readonly [string, string])[], chosen: string): HTMLSelectElement {
+export function makeSelect(
+  options: readonly (readonly [string, string])[],
+  chosen: string,
+): HTMLSelectElement {
   const select = make('select', {}, ...options.map(([value, words]) => make('option', { value }, words)));
   select.value = chosen;
   return select;
@@ -51,7 +58,14 @@ export type NumberField = {
 
 /** A whole number between bounds. */
 export function makeNumberField(value: number, least: number, largest: number): NumberField {
-  const element = make('input', { type: 'number', min: least, max: largest, step: 1, value, inputmode: 'numeric' });
+  const element = make('input', {
+    type: 'number',
+    min: least,
+    max: largest,
+    step: 1,
+    value,
+    inputmode: 'numeric',
+  });
   return {
     element,
     value: () => {
@@ -63,10 +77,24 @@ export function makeNumberField(value: number, least: number, largest: number): 
 
 /** A table with a head row; cells that are numbers as text stand right. */
 export function makeTable(head: readonly string[], rows: readonly (readonly Child[])[]): HTMLElement {
-  const isNumber = (cell: Child): boolean => typeof cell === 'string' && /^[\d.,]+( ?[a-zA-Zµ%/]+)?$/.test(cell);
-  return make('div', { class: 'table' }, make('table', {},
-    make('thead', {}, make('tr', {}, ...head.map((each) => make('th', { scope: 'col' }, each)))),
-    make('tbody', {}, ...rows.map((row) => make('tr', {}, ...row.map((cell) => make('td', { class: isNumber(cell) ? 'number' : null }, cell)))))));
+  const isNumber = (cell: Child): boolean =>
+    typeof cell === 'string' && /^[\d.,]+( ?[a-zA-Zµ%/]+)?$/.test(cell);
+  return make(
+    'div',
+    { class: 'table' },
+    make(
+      'table',
+      {},
+      make('thead', {}, make('tr', {}, ...head.map((each) => make('th', { scope: 'col' }, each)))),
+      make(
+        'tbody',
+        {},
+        ...rows.map((row) =>
+          make('tr', {}, ...row.map((cell) => make('td', { class: isNumber(cell) ? 'number' : null }, cell))),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Lets only the last of several answers through: earlier ones, and failures of earlier ones, become null. */

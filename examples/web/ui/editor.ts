@@ -18,8 +18,14 @@ export type Editor = {
 /** `changed` is called after every change, by the user or by `setText`. */
 export function createEditor(changed: () => void): Editor {
   const area = make('textarea', {
-    class: 'editor-text', spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', autocorrect: 'off', wrap: 'off',
-    'aria-label': 'Text of the layer', 'aria-describedby': 'diagnostics',
+    class: 'editor-text',
+    spellcheck: 'false',
+    autocapitalize: 'off',
+    autocomplete: 'off',
+    autocorrect: 'off',
+    wrap: 'off',
+    'aria-label': 'Text of the layer',
+    'aria-describedby': 'diagnostics',
   });
   const copy = make('pre', { class: 'editor-copy', 'aria-hidden': 'true' });
   const gutter = make('div', { class: 'editor-gutter', 'aria-hidden': 'true' });
@@ -59,12 +65,16 @@ export function createEditor(changed: () => void): Editor {
 
 function drawGutter(gutter: HTMLElement, text: string, marks: readonly Mark[]): void {
   const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
-  const kinds = new Map(marks.filter((each) => each.kind !== 'secondary').map((each) => [lineOf(each.span.start), each.kind]));
+  const kinds = new Map(
+    marks.filter((each) => each.kind !== 'secondary').map((each) => [lineOf(each.span.start), each.kind]),
+  );
   const lines = text.split('\n').length;
-  gutter.replaceChildren(...Array.from({ length: lines }, (_, at) => {
-    const kind = kinds.get(at + 1);
-    return make('div', { class: kind === undefined ? null : `gutter-${kind}` }, String(at + 1));
-  }));
+  gutter.replaceChildren(
+    ...Array.from({ length: lines }, (_, at) => {
+      const kind = kinds.get(at + 1);
+      return make('div', { class: kind === undefined ? null : `gutter-${kind}` }, String(at + 1));
+    }),
+  );
 }
 
 /** A new line begins below the start of the one before, deeper after an opening brace. */

@@ -1,4 +1,4 @@
-/** The sizes and the mode that everything is shown for: fields for the axes of the layer's head, batch, length, mode. */
+/** Sizes and mode that everything is shown for: fields for the axes of the layer's head, batch, length. */
 import type { AxisSize, Mode } from '../services/protocol.ts';
 import { labelled, make, makeNumberField, makeSelect, type NumberField } from './dom.ts';
 
@@ -29,7 +29,15 @@ export function createSettings(changed: () => void): Settings {
   const typed = new Map<string, Typed>();
   const batch = makeNumberField(1, 1, largestBatch);
   const length = makeNumberField(256, 1, largestLength);
-  const mode = makeSelect([['auto', 'auto'], ['recurrent', 'recurrent'], ['scan', 'scan'], ['conv', 'convolution']], 'auto');
+  const mode = makeSelect(
+    [
+      ['auto', 'auto'],
+      ['recurrent', 'recurrent'],
+      ['scan', 'scan'],
+      ['conv', 'convolution'],
+    ],
+    'auto',
+  );
   for (const control of [batch.element, length.element, mode]) control.addEventListener('change', changed);
   const fieldOf = (axis: AxisSize): NumberField => {
     const field = makeNumberField(axis.size, 1, largestAxis);
@@ -53,11 +61,20 @@ export function createSettings(changed: () => void): Settings {
     if (isNew) axes.replaceChildren(...[...fields].map(([name, { field }]) => labelled(name, field.element)));
   };
   return {
-    element: make('div', { class: 'toolbar sizes' }, axes, labelled('batch', batch.element), labelled('length', length.element), labelled('mode', mode)),
+    element: make(
+      'div',
+      { class: 'toolbar sizes' },
+      axes,
+      labelled('batch', batch.element),
+      labelled('length', length.element),
+      labelled('mode', mode),
+    ),
     chosen: () => ({ batch: batch.value() ?? 1, length: length.value() ?? 1, mode: mode.value as Mode }),
     sizes: () => Object.fromEntries([...typed].map(([name, { size }]) => [name, size])),
     accept: (sizes) => {
-      const outdated = [...typed].filter(([name, { declared }]) => sizes.find((each) => each.name === name)?.declared !== declared);
+      const outdated = [...typed].filter(
+        ([name, { declared }]) => sizes.find((each) => each.name === name)?.declared !== declared,
+      );
       outdated.forEach(([name]) => typed.delete(name));
       if (outdated.length > 0) return 'outdated';
       show(sizes);

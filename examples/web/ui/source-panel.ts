@@ -1,4 +1,4 @@
-/** The left half of the page: the gallery, the text with its diagnostics, and the sizes that everything is shown for. */
+/** The left half of the page: the gallery, the text with its diagnostics, and its sizes. */
 import { examples, findExample } from '../gallery.ts';
 import type { CheckedText, CompilerService } from '../services/protocol.ts';
 import type { Remote } from '../services/remote.ts';
@@ -21,8 +21,14 @@ const typingPause = 150;
 const checkLimit = 10_000;
 
 /** `changed` is called with every layer without mistakes, and with null where there are some. */
-export function createSourcePanel(compiler: Remote<CompilerService>, changed: (subject: Subject | null) => void): SourcePanel {
-  const gallery = makeSelect([['', 'your own text'], ...examples.map(({ id, title }) => [id, title] as const)], '');
+export function createSourcePanel(
+  compiler: Remote<CompilerService>,
+  changed: (subject: Subject | null) => void,
+): SourcePanel {
+  const gallery = makeSelect(
+    [['', 'your own text'], ...examples.map(({ id, title }) => [id, title] as const)],
+    '',
+  );
   const layers = createLayerChoice(() => void check());
   const settings = createSettings(() => void check());
   const verdict = createVerdict((offset) => editor.goTo(offset));
@@ -39,7 +45,11 @@ export function createSourcePanel(compiler: Remote<CompilerService>, changed: (s
       editor.mark(marksOf(checked.diagnostics));
       verdict.show(checked);
       layers.show(checked);
-      changed(layer === null ? null : { choice: { ...choice, layer: layer.name }, spec: layer.spec, ...settings.chosen() });
+      changed(
+        layer === null
+          ? null
+          : { choice: { ...choice, layer: layer.name }, spec: layer.spec, ...settings.chosen() },
+      );
     } catch (error) {
       verdict.fail(error);
       changed(null);
@@ -64,16 +74,41 @@ export function createSourcePanel(compiler: Remote<CompilerService>, changed: (s
     history.replaceState(null, '', `#${gallery.value}`);
   });
   const format = make('button', { type: 'button' }, 'Format');
-  format.addEventListener('click', () => void compiler.call('format', editor.text()).then((text) => {
-    if (text !== null && text !== editor.text()) editor.setText(text);
-  }, verdict.fail));
-  const link = make('button', { type: 'button', title: 'puts the text into the address of this page and copies it' }, 'Link');
+  format.addEventListener(
+    'click',
+    () =>
+      void compiler.call('format', editor.text()).then((text) => {
+        if (text !== null && text !== editor.text()) editor.setText(text);
+      }, verdict.fail),
+  );
+  const link = make(
+    'button',
+    { type: 'button', title: 'puts the text into the address of this page and copies it' },
+    'Link',
+  );
   link.addEventListener('click', () => {
     history.replaceState(null, '', addressOf(editor.text(), gallery.value));
     void copyText(link, location.href);
   });
-  const toolbar = make('div', { class: 'toolbar' }, labelled('Example', gallery), layers.element, format, link);
-  return { element: make('section', { class: 'source', 'aria-label': 'Text of the layer' }, toolbar, editor.element, verdict.element, settings.element), open };
+  const toolbar = make(
+    'div',
+    { class: 'toolbar' },
+    labelled('Example', gallery),
+    layers.element,
+    format,
+    link,
+  );
+  return {
+    element: make(
+      'section',
+      { class: 'source', 'aria-label': 'Text of the layer' },
+      toolbar,
+      editor.element,
+      verdict.element,
+      settings.element,
+    ),
+    open,
+  };
 }
 
 type LayerChoice = {
@@ -102,7 +137,11 @@ function createLayerChoice(changed: () => void): LayerChoice {
   };
 }
 
-type Verdict = { readonly element: HTMLElement; readonly show: (checked: CheckedText) => void; readonly fail: (error: unknown) => void };
+type Verdict = {
+  readonly element: HTMLElement;
+  readonly show: (checked: CheckedText) => void;
+  readonly fail: (error: unknown) => void;
+};
 
 /** The line under the editor and the list of what is wrong. */
 function createVerdict(goTo: (offset: number) => void): Verdict {
@@ -113,7 +152,10 @@ function createVerdict(goTo: (offset: number) => void): Verdict {
     show: ({ diagnostics, layer, milliseconds }) => {
       const errors = diagnostics.filter((each) => each.severity === 'error').length;
       line.className = `verdict verdict-${layer === null ? 'bad' : 'good'}`;
-      line.textContent = layer === null ? `${errors} ${errors === 1 ? 'error' : 'errors'}` : `${layer.name} is checked, ${milliseconds.toFixed(0)} ms`;
+      line.textContent =
+        layer === null
+          ? `${errors} ${errors === 1 ? 'error' : 'errors'}`
+          : `${layer.name} is checked, ${milliseconds.toFixed(0)} ms`;
       problems.replaceChildren(...diagnostics.map((each) => problemItem(each, ({ start }) => goTo(start))));
     },
     fail: (error) => problems.replaceChildren(make('li', {}, failureNotice(error))),
