@@ -376,6 +376,8 @@ class KernelSplit {
       memory: (id) => required(this.#memory.get(id), `memory of %${id}`), axesOf: (id) => this.#typeOf(id).axes, extent: (axis) => this.#extent(axis),
       scratch: (name, axes) => ({ tensor: this.#tensor(`scratch.${this.#scratch++}.${name}`, 'scratch', null, { dtype: 'real', axes }, false), part: null }),
       declareAxis: (axis, size) => this.#declareAxis(axis, size), launch: (kernel) => this.#kernels.push(kernel), shared: this.#convolutionTensors,
+      isConvolvedLater: (id) => this.#target.instructions.slice(this.#target.instructions.indexOf(instruction) + 1)
+        .some((each) => (each.op.kind === 'convolve' || each.op.kind === 'correlate') && operandsOf(each.op).includes(id)),
     }, op, instruction);
   }
 

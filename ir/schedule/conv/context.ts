@@ -21,6 +21,8 @@ export type ConvolutionContext = {
   /** tensors that operations of this plan share, by what they hold */
   readonly shared: Map<string, readonly MemoryReference[]>;
   readonly algorithm: ConvolutionAlgorithm;
+  /** whether a later convolution or correlation of this plan takes the value too */
+  readonly isConvolvedLater: (id: ValueId) => boolean;
 };
 
 /** How convolutions and correlations are evaluated; `auto`: by the length of the run. */

@@ -2,7 +2,8 @@
  * Convolution and correlation by FFT: the packed spectra of both operands (each value's once in a
  * plan), their product, and the transform back. A transform is two launches, columns and rows of the
  * four-step split; spectra stay in the order that they leave the rows in, since products only need
- * bins k and h − k. Nothing is larger than the two parts of a spectrum, 2 · length each.
+ * bins k and h − k. Nothing is larger than the two parts of a spectrum, 2 · length each; a product takes the
+ * place of an operand's spectrum that nobody needs afterwards, and what is free serves the next operation.
  */
 import { ceilDivideSizes, multiplySizes, productOfSizes, type SizeExpression } from '../../../support/size.ts';
 import { required } from '../../../support/invariant.ts';
@@ -24,7 +25,9 @@ type SlidingOp = Extract<ConvolutionOp, { kind: 'convolve' | 'correlate' }>;
 /** The sequences of a value: one row per place of its axes without time, lanes along the channel axis. */
 type Rows = { readonly axes: readonly Axis[]; readonly lanes: VectorWidth; readonly channel: string | null };
 
-type Spectrum = { readonly rows: Rows; readonly parts: readonly [MemoryReference, MemoryReference] };
+type SpectrumParts = readonly [MemoryReference, MemoryReference];
+type Spectrum = { readonly rows: Rows; readonly parts: SpectrumParts };
+type OperandSpectrum = Spectrum & { readonly value: ValueId };
 
 /** The launches of one convolution or correlation. */
 export function emitTransformed(context: ConvolutionContext, op: SlidingOp, instruction: TensorInstruction): void {
@@ -33,13 +36,19 @@ export function emitTransformed(context: ConvolutionContext, op: SlidingOp, inst
   const [late, early] = op.kind === 'correlate' ? [op.late, op.early] : op.order === 'forward' ? [op.response, op.signal] : [op.signal, op.response];
   const left = spectrumOf(context, late, channel);
   const right = spectrumOf(context, early, channel);
+  const done = [left, right].filter((each) => !context.isConvolvedLater(each.value));
   const rows = rowsOf(context, result.type.axes, channel);
-  const made: Spectrum = { rows, parts: spectrumMemory(context, rows) };
+  // each thread writes the bins that it has read, of the same row
+  const replaced = op.kind === 'convolve' ? done.find((each) => JSON.stringify(each.rows) === JSON.stringify(rows)) : undefined;
+  const made: Spectrum = replaced ?? { rows, parts: spectrumMemory(context, rows) };
   const isCorrelation = op.kind === 'correlate' || op.order === 'reverse';
   const over = op.kind === 'correlate' ? op.over.map((name) => ({ name, size: context.extent(name) })) : [];
   launchProduct(context, { left, right, made, isCorrelation, over });
   launchRows(context, made, 'inverse');
   launchInverseColumns(context, made, context.memory(result.id));
+  for (const each of done) context.shared.delete(spectrumKey(each.value, each.rows));
+  const free = [made, ...done].map(({ parts }) => parts);
+  free.filter((each, at) => free.findIndex((other) => isSameMemory(each, other)) === at).forEach((each) => freeSpectrum(context, each));
 }
 
 function rowsOf(context: ConvolutionContext, axes: readonly string[], channel: string | null): Rows {
@@ -51,18 +60,39 @@ function rowsOf(context: ConvolutionContext, axes: readonly string[], channel: s
 }
 
 /** re and im: at most 2 · length points per row. */
-function spectrumMemory(context: ConvolutionContext, rows: Rows): readonly [MemoryReference, MemoryReference] {
+function spectrumMemory(context: ConvolutionContext, rows: Rows): SpectrumParts {
   const count = productOfSizes([...rows.axes.map((each) => each.size), rows.lanes, multiplySizes('length', 2)]);
   const axis = context.declareAxis('bin', count);
-  return [context.scratch('spectrum_re', [axis]), context.scratch('spectrum_im', [axis])];
+  const [re, im, ...others] = context.shared.get(freeKey(axis)) ?? [];
+  if (re === undefined || im === undefined) return [context.scratch('spectrum_re', [axis]), context.scratch('spectrum_im', [axis])];
+  context.shared.set(freeKey(axis), others);
+  return [re, im];
 }
 
-function spectrumOf(context: ConvolutionContext, value: ValueId, channel: string | null): Spectrum {
+function isSameMemory(left: SpectrumParts, right: SpectrumParts): boolean {
+  return left[0].tensor === right[0].tensor;
+}
+
+/** Under which the plan's free spectra of a size stand, re and im in turn. */
+function freeKey(axis: string): string {
+  return `free spectra over ${axis}`;
+}
+
+function freeSpectrum({ shared }: ConvolutionContext, parts: SpectrumParts): void {
+  const key = freeKey(required(parts[0].tensor.axes[0], 'bins'));
+  shared.set(key, [...(shared.get(key) ?? []), ...parts]);
+}
+
+function spectrumKey(value: ValueId, rows: Rows): string {
+  return `spectrum of %${value} along ${rows.channel ?? ''}`;
+}
+
+function spectrumOf(context: ConvolutionContext, value: ValueId, channel: string | null): OperandSpectrum {
   const rows = rowsOf(context, context.axesOf(value), channel);
-  const key = `spectrum of %${value} along ${rows.channel ?? ''}`;
+  const key = spectrumKey(value, rows);
   const known = context.shared.get(key);
-  if (known !== undefined) return { rows, parts: [required(known[0], 're'), required(known[1], 'im')] };
-  const made: Spectrum = { rows, parts: spectrumMemory(context, rows) };
+  if (known !== undefined) return { value, rows, parts: [required(known[0], 're'), required(known[1], 'im')] };
+  const made: OperandSpectrum = { value, rows, parts: spectrumMemory(context, rows) };
   context.shared.set(key, made.parts);
   launchForwardColumns(context, made, context.memory(value));
   launchRows(context, made, 'forward');
@@ -368,7 +398,7 @@ function productOfBins(builder: KernelBuilder, { left, right, made, isCorrelatio
       const start = builder.let('start', binary('shift-left', rowNumber(builder, rows, inner), sizes.whole));
       const bin = (point: KernelExpression): Complex => {
         const index = builder.let('at', multiply(add(start, point), integer(rows.lanes)));
-        const [re, im] = parts.map((part) => builder.let('bin', load(bufferOf(builder, part, 'read'), index, rows.lanes, true)));
+        const [re, im] = parts.map((part) => builder.let('bin', load(bufferOf(builder, part, isSameMemory(parts, made.parts) ? 'read-write' : 'read'), index, rows.lanes, true)));
         return [required(re, 're'), required(im, 'im')];
       };
       return halvesOf(builder, bin(own), bin(other), width);
@@ -382,8 +412,9 @@ function productOfBins(builder: KernelBuilder, { left, right, made, isCorrelatio
   const [a, b, c, d] = totals.map((each) => builder.let('total', variable(each)));
   const [evenRe, evenIm, oddRe, oddIm] = [required(a, 'even'), required(b, 'even'), required(c, 'odd'), required(d, 'odd')];
   const start = builder.let('start', binary('shift-left', number, sizes.whole));
+  const isInPlace = [left, right].some(({ parts }) => isSameMemory(parts, made.parts));
   const store = (point: KernelExpression, value: Complex): void => made.parts.forEach((part, at) =>
-    builder.store(bufferOf(builder, part, 'write'), multiply(add(start, point), integer(width)), required(value[at], 'part'), true));
+    builder.store(bufferOf(builder, part, isInPlace ? 'read-write' : 'write'), multiply(add(start, point), integer(width)), required(value[at], 'part'), true));
   store(own, [subtract(evenRe, oddIm), add(evenIm, oddRe)]);
   store(other, [add(evenRe, oddIm), subtract(oddRe, evenIm)]);
 }
