@@ -8,6 +8,7 @@ import { runCompileTypescript, type TypescriptOptions } from './commands/compile
 import { runDevices, type DevicesOptions } from './commands/devices.ts';
 import { runExplain, type ExplainOptions } from './commands/explain.ts';
 import { runFormat, type FormatOptions } from './commands/format.ts';
+import { runReduce, type ReduceOptions } from './commands/reduce.ts';
 import { runRun, type RunOptions } from './commands/run.ts';
 import { runVerify, type VerifyOptions } from './commands/verify.ts';
 import { passNames, type Progress } from './compile-layer.ts';
@@ -108,6 +109,14 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .option('--full', 'keep declared sizes; otherwise axes are cut to at most 12')
     .addHelpText('after', example('statefuse verify examples/s6.ssm --device wasm'))
     .action((file: string, options: VerifyOptions) => act('verify', options, () => runVerify(environment, file, options, run.progress)));
+  withLayer(program.command('reduce').description('make a text that verify or the compiler fails on as small as it still fails').argument('<file>', 'text; `-` is the standard input'))
+    .addOption(new Option('--device <device>', 'where it fails').choices(['wasm', 'webgpu', 'cuda']).default('wasm'))
+    .addOption(new Option('--batch <number>', 'sequences').argParser(positiveInteger).default(2))
+    .addOption(new Option('--length <number>', 'tokens').argParser(positiveInteger).default(37))
+    .addOption(new Option('--seed <number>', 'of the random numbers').argParser(positiveInteger).default(1))
+    .addOption(new Option('--tries <number>', 'most texts to try').argParser(positiveInteger).default(500))
+    .addHelpText('after', example('statefuse reduce failing.ssm > smaller.ssm'))
+    .action((file: string, options: ReduceOptions) => act('reduce', options, () => runReduce(environment, file, options)));
   withTuning(withTensors(withLayer(program.command('run').description('run a layer on tensors of files').argument('<file>', 'text; `-` is the standard input'))))
     .addHelpText('after', example('statefuse run examples/s4d.ssm --inputs in.safetensors --out out.safetensors --size D=64'))
     .action((file: string, options: RunOptions) => act('run', options, () => runRun(environment, file, options, run.progress)));

@@ -168,7 +168,7 @@ export class ScanThread {
   }
 
   #runLevel(level: number, roots: PassRoots, live: readonly TensorInstruction[], store: StateStore, sinks: readonly InnerSink[]): void {
-    const { plan, values } = this;
+    const { values } = this;
     const own = this.#advanceLevel(roots);
     const advances = level === own;
     if (!this.hasInner) {

@@ -2,11 +2,11 @@
  * A recipe as a layer of the language: made by the public builder, kept as the text that says the
  * same, with how the numbers of each declared tensor are to be drawn.
  */
+import { printTree } from '../../dsl/format/print-tree.ts';
 import * as build from '../../dsl/builder/index.ts';
 import type { Axis, BuiltLayer, Expression, LayerScope, Operand, Rule, StateClause } from '../../dsl/builder/index.ts';
 import { tableSize, type Draft } from './draft.ts';
 import { gbtAlpha, stepSize, type Numbers } from './numbers.ts';
-import { printTree } from './print-syntax.ts';
 import { finishReadout } from './readout.ts';
 import type { LayerRecipe } from './recipe.ts';
 

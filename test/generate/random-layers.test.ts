@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { printTree } from '../../dsl/format/print-tree.ts';
 import { parse } from '../../dsl/index.ts';
 import { openWasm } from '../../runtime/wasm/index.ts';
 import { fromDevice } from '../../runtime/webgpu/index.ts';
@@ -14,7 +15,6 @@ import { runCampaign, type CampaignSummary } from './campaign.ts';
 import { makeCase, specOfText } from './case.ts';
 import type { Devices } from './checks.ts';
 import { expectedTensors, judgeTensor } from './judge.ts';
-import { printTree } from './print-syntax.ts';
 import { choices, recipes, simplerRecipes } from './recipe.ts';
 
 const opened = await openTestDevice();

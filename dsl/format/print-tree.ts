@@ -1,10 +1,10 @@
 /**
- * Syntax trees as text. Generated layers are made by the builder, but a failing one must be kept and
- * sent on as a `.ssm` file; the printer is naive (every operand that could need brackets has them) and
- * the formatter lays its text out, so reading it back gives the same layer.
+ * Syntax trees as text, for layers that no text is at hand of: made by the builder, or changed by a
+ * program. The printer is naive (every operand that could need brackets has them) and the formatter lays
+ * its text out; reading it back gives the same layer, without comments.
  */
-import type { ArgumentSyntax, ExpressionSyntax, ItemSyntax, LayerSyntax, Name, SourceTree, StateClauseSyntax, TensorSyntax } from '../../dsl/ast.ts';
-import { format } from '../../dsl/format/index.ts';
+import type { ArgumentSyntax, ExpressionSyntax, ItemSyntax, LayerSyntax, Name, SourceTree, StateClauseSyntax, TensorSyntax } from '../ast.ts';
+import { format } from './index.ts';
 import { required } from '../../support/invariant.ts';
 
 /** The tree as a formatted text. */
