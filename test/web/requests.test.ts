@@ -134,6 +134,7 @@ describe('explaining and preparing', () => {
     expect(Object.values(inputs).map((each) => each.length)).toEqual([15, 3]);
     expect(inputs['label']!.every((each) => Number.isInteger(each) && each >= 0 && each < 10)).toBe(true);
     expect(makeInputs(spec, 'noise', sizes)).toEqual(inputs);
+    expect(() => makeInputs(spec, 'noise', { batch: 256, length: 2 ** 20 })).toThrow(/SSM6004.*at most/);
     expect([...makeInputs(spec, 'impulse', sizes)['pixel']!].filter((each) => each !== 0)).toEqual([1, 1, 1]);
   });
 

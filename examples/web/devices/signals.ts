@@ -1,6 +1,7 @@
 /** Inputs for a run in the page: noise and simple signals, something fitting for flags and indices. */
 import type { InputSpec, LayerSpec } from '../../../dsl/spec.ts';
 import { randomStream } from '../../../ir/initial/random.ts';
+import { ssmError } from '../../../support/diagnostic.ts';
 import type { RunSizes } from '../../../support/size.ts';
 import type { SignalKind } from '../services/protocol.ts';
 
@@ -20,8 +21,23 @@ export function tokensOf(input: InputSpec, sizes: RunSizes): number {
 const flagShare = 0.02;
 const sinePeriods = 3;
 
-/** Every input of a layer; equal requests give equal numbers. */
+/** Numbers that a page makes for one run: 128 MiB of them. */
+const mostNumbers = 2 ** 25;
+
+function countNumbers(spec: LayerSpec, input: InputSpec, sizes: RunSizes): number {
+  return sizes.batch * tokensOf(input, sizes) * widthOf(spec, input);
+}
+
+/** Every input of a layer; equal requests give equal numbers. Throws SSM6004 where they are too many for a page. */
 export function makeInputs(spec: LayerSpec, kind: SignalKind, sizes: RunSizes): InputNumbers {
+  const all = spec.inputs.reduce((sum, each) => sum + countNumbers(spec, each, sizes), 0);
+  if (all > mostNumbers) {
+    throw ssmError(
+      'SSM6004',
+      `the inputs have ${all} numbers; the page makes at most ${mostNumbers}`,
+      'choose a smaller batch or length',
+    );
+  }
   return Object.fromEntries(spec.inputs.map((input) => [input.name, makeInput(spec, input, kind, sizes)]));
 }
 
@@ -33,7 +49,7 @@ function makeInput(spec: LayerSpec, input: InputSpec, kind: SignalKind, sizes: R
     if (input.type === 'flag') return Number(random.uniform(at) < flagShare);
     return kind === 'noise' ? random.normal(at) : shape(kind, Math.floor(at / width) % tokens, tokens);
   };
-  return Float32Array.from({ length: sizes.batch * tokens * width }, (_, at) => draw(at));
+  return Float32Array.from({ length: countNumbers(spec, input, sizes) }, (_, at) => draw(at));
 }
 
 function shape(kind: Exclude<SignalKind, 'noise'>, token: number, tokens: number): number {
@@ -53,7 +69,7 @@ function shape(kind: Exclude<SignalKind, 'noise'>, token: number, tokens: number
 export function holdInputs(spec: LayerSpec, level: number, sizes: RunSizes): InputNumbers {
   return Object.fromEntries(
     spec.inputs.map((input) => {
-      const numbers = new Float32Array(sizes.batch * tokensOf(input, sizes) * widthOf(spec, input));
+      const numbers = new Float32Array(countNumbers(spec, input, sizes));
       return [input.name, input.type === 'real' ? numbers.fill(level) : numbers];
     }),
   );

@@ -53,7 +53,7 @@ function explanationParts({ explanation, mode, refusals }: ExplainedLayer): read
       ? []
       : [
           part(
-            'Refused by this target',
+            'Refused',
             make('ul', { class: 'problems' }, ...refusals.map((each) => problemItem(each, () => {}))),
           ),
         ]),

@@ -101,7 +101,7 @@ export function createSourcePanel(
   return {
     element: make(
       'section',
-      { class: 'source', 'aria-label': 'Text of the layer' },
+      { class: 'source', 'aria-label': 'The layer' },
       toolbar,
       editor.element,
       verdict.element,
