@@ -8,7 +8,7 @@ import type { ItemSyntax, ExpressionSyntax, LayerSyntax, SourceTree, StateClause
 import { depthOf, rowLimit } from './operators.ts';
 import { nestingLimit } from './expression-grammar.ts';
 import { parseTokens } from './parser.ts';
-import { describeToken, isKeyword } from './syntax-messages.ts';
+import { describeToken, isKeyword, layerExpected } from './syntax-messages.ts';
 import { allTokens } from './tokens.ts';
 import { makeDiagnostic } from '../support/diagnostic.ts';
 import type { Diagnostic } from '../support/diagnostic.ts';
@@ -108,6 +108,7 @@ function syntaxError(file: SourceFile, error: IRecognitionException): Diagnostic
 
 function syntaxHelp(error: IRecognitionException, isEnd: boolean): string {
   if (isEnd) return 'complete the statement and close every `(`, `[` and `{`';
+  if (error.message.startsWith(`expected ${layerExpected}`)) return 'a text is made of layers, as in `layer Name(D = 64) { … }`';
   const expectsName = error.message.startsWith('expected a name');
   if (expectsName && isKeyword(error.token.tokenType)) {
     return `choose another name: ${describeToken(error.token)} is a reserved word`;

@@ -1,5 +1,5 @@
 /** The words of syntax errors: what stood where something else was expected, in the language's terms. */
-import type { IParserErrorMessageProvider, IToken, TokenType } from 'chevrotain';
+import { EOF, type IParserErrorMessageProvider, type IToken, type TokenType } from 'chevrotain';
 import { keywords } from './tokens.ts';
 
 /** `found \`}\``, or the end of the file. */
@@ -16,13 +16,16 @@ export function isKeyword(type: TokenType): boolean {
   return keywords.includes(type);
 }
 
+/** What stands at the top level. */
+export const layerExpected = '`layer`';
+
 const expectedByRule: ReadonlyMap<string, string> = new Map([
   ['item', 'a statement (`axis`, `input`, `param`, `let`, `selective`, `time_invariant`, `state` or `output`) or `}`'],
   ['stateClause', 'a clause (`dx/dt =`, `next`, `discretize`, `order`, `reset`, `restart`, `structure`) or `}`'],
   ['primary', 'a value'],
   ['operator', 'an operator'],
   ['operand', 'a value'],
-  ['file', '`layer`'],
+  ['file', layerExpected],
 ]);
 
 function found(actual: readonly IToken[]): string {
@@ -35,6 +38,7 @@ function expectedIn(ruleName: string): string {
 
 /** A closing brace that is expected inside a block also stands for "or another statement". */
 function expectedToken(expected: TokenType, ruleName: string): string {
+  if (expected === EOF) return layerExpected;
   if (expected.name !== 'closeBrace') return expected.LABEL ?? expected.name;
   return expectedIn(ruleName === 'stateItem' ? 'stateClause' : 'item');
 }
@@ -43,7 +47,7 @@ function expectedToken(expected: TokenType, ruleName: string): string {
 export const syntaxMessages: IParserErrorMessageProvider = {
   buildMismatchTokenMessage: ({ expected, actual, ruleName }) =>
     `expected ${expectedToken(expected, ruleName)}, found ${describeToken(actual)}`,
-  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected \`layer\`, found ${describeToken(firstRedundant)}`,
+  buildNotAllInputParsedMessage: ({ firstRedundant }) => `expected ${layerExpected}, found ${describeToken(firstRedundant)}`,
   buildNoViableAltMessage: ({ actual, ruleName }) => `expected ${expectedIn(ruleName)}, found ${found(actual)}`,
   buildEarlyExitMessage: ({ actual }) => `expected a name, found ${found(actual)}`,
 };
