@@ -89,8 +89,7 @@ function settleMode(spec: LayerSpec, options: CompileOptions): { readonly option
   const { chosen } = selection;
   const decisions = [modeDecision(selection)];
   if (chosen.mode !== 'conv') return { options, decisions };
-  const machine = options.machine ?? machines[options.target];
-  const isUsual = (options.expected?.length ?? 0) >= transformFrom(machine, 'auto') === (chosen.convolution === 'fft');
+  const isUsual = (options.expected?.length ?? 0) >= transformFrom('auto') === (chosen.convolution === 'fft');
   return { options: { ...options, mode: 'conv', convolution: isUsual ? 'auto' : chosen.convolution }, decisions };
 }
 
@@ -123,7 +122,7 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   const decisions: Decision[] = [];
   const request: ModeRequest = options.mode ?? 'auto';
   const passes = { withRespectTo: options.withRespectTo ?? null, checkpointInterval: interval };
-  const convolved = request === 'conv' ? requestConvolutions(spec, machine, options.convolution ?? 'auto', decisions) : null;
+  const convolved = request === 'conv' ? requestConvolutions(spec, options.convolution ?? 'auto', decisions) : null;
   const { module, ids } = runTensorPipeline(spec, convolved === null ? passes : { ...passes, convolutions: convolved.choice }, options.onPass);
   convolved?.finish();
   const choose = (plan: RegionPlan, isStep = false): ScheduleDecision => {

@@ -5,7 +5,6 @@
 import type { LayerSpec } from '../dsl/spec.ts';
 import type { ConvolutionChoice } from '../ir/passes/form-convolutions.ts';
 import { describeAlgorithm, type ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
-import type { Machine } from '../ir/schedule/parameters.ts';
 import { ssmError } from '../support/diagnostic.ts';
 import type { Decision } from './artifact.ts';
 
@@ -15,14 +14,14 @@ export type ConvolutionRequest = {
   readonly finish: () => void;
 };
 
-export function requestConvolutions(spec: LayerSpec, machine: Machine, algorithm: ConvolutionAlgorithm, decisions: Decision[]): ConvolutionRequest {
+export function requestConvolutions(spec: LayerSpec, algorithm: ConvolutionAlgorithm, decisions: Decision[]): ConvolutionRequest {
   const obstacles: string[] = [];
   return {
     choice: {
       wants: () => true,
       onObstacle: (state, reason) => obstacles.push(`state \`${state}\`: ${reason}`),
       onConvolved: (state) => decisions.push({
-        subject: `forward: ${state}`, chosen: describeAlgorithm(machine, algorithm), alternatives: ['recurrent', 'scan'], reason: 'mode conv was asked for',
+        subject: `forward: ${state}`, chosen: describeAlgorithm(algorithm), alternatives: ['recurrent', 'scan'], reason: 'mode conv was asked for',
       }),
     },
     finish: () => {

@@ -38,12 +38,14 @@ export type MachineRates = {
   readonly launch: number;
   /** whether memory and arithmetic work at the same time */
   readonly overlaps: boolean;
+  /** how much longer than by these rates the launches of convolutions take: strides, tables, short loops */
+  readonly convolution: number;
 };
 
 export const machineRates: Readonly<Record<TargetName, MachineRates>> = {
-  wasm: { name: 'one core', byte: 0.04, flop: 0.043, exponential: 0.69, function: 0.5, launch: 2000, overlaps: false },
-  wgsl: { name: 'a narrow GPU (assumed: 1 Tflop/s, 100 GB/s)', byte: 1e-2, flop: 1e-3, exponential: 4e-3, function: 4e-3, launch: 5000, overlaps: true },
-  cuda: { name: 'a wide GPU', byte: 2.3e-4, flop: 3e-5, exponential: 2.4e-4, function: 2.4e-4, launch: 2000, overlaps: true },
+  wasm: { name: 'one core', byte: 0.04, flop: 0.043, exponential: 0.69, function: 0.5, launch: 2000, overlaps: false, convolution: 3 },
+  wgsl: { name: 'a narrow GPU (assumed: 1 Tflop/s, 100 GB/s)', byte: 1e-2, flop: 1e-3, exponential: 4e-3, function: 4e-3, launch: 5000, overlaps: true, convolution: 2 },
+  cuda: { name: 'a wide GPU', byte: 2.3e-4, flop: 3e-5, exponential: 2.4e-4, function: 2.4e-4, launch: 2000, overlaps: true, convolution: 2 },
 };
 
 /** `recurrent`, `scan`, `conv, direct`, `conv, FFT`. */
@@ -55,7 +57,8 @@ export function nameOfWay(way: Way): string {
 /** Costs of a forward plan at sizes. */
 export function costOfWay(way: Way, plan: Plan, sizes: RunSizes, machine: Machine, rates: MachineRates): WayCost {
   const tokens = sizes.batch * sizes.length;
-  const launches = plan.kernels.map((kernel) => costOfLaunch(kernel, sizes, machine, rates));
+  const slowness = way.mode === 'conv' ? rates.convolution : 1;
+  const launches = plan.kernels.map((kernel) => costOfLaunch(kernel, sizes, machine, { ...rates, flop: rates.flop * slowness, byte: rates.byte * slowness }));
   const perToken = (name: keyof LaunchEstimate): number => launches.reduce((sum, each) => sum + each[name], 0) / tokens;
   return {
     name: nameOfWay(way), way, launches: plan.kernels.length, bytes: perToken('bytes'), flops: perToken('flops'), exponentials: perToken('exponentials'),

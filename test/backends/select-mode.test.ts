@@ -5,7 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileSpec, explainMode } from '../../backends/compile.ts';
+import { machines } from '../../backends/machines.ts';
+import type { Way } from '../../backends/mode-costs.ts';
+import { selectMode } from '../../backends/select-mode.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
+import type { Plan } from '../../ir/plan.ts';
 import { required } from '../../support/invariant.ts';
 import { specOfText } from '../support/conv-layers.ts';
 
@@ -23,18 +27,24 @@ describe('mode auto', () => {
     expect(explainMode(many, { target: 'wasm', expected: { batch: 8 } }).reason).toMatch(/the length is not known/);
   });
 
-  it.each(['wasm', 'wgsl', 'cuda'] as const)('convolves long sequences of many modes, and few modes not, for %s', (target) => {
-    const expected = { batch: 8, length: 4096 };
-    const { artifact } = compileSpec(many, { target, expected, entries: 'forward-only' });
-    expect(artifact.manifest.mode).toBe('conv');
-    const [decision] = artifact.manifest.decisions;
-    expect(decision).toMatchObject({ subject: 'mode', chosen: 'conv, FFT' });
-    expect(decision?.alternatives.map((each) => each.split(' (')[0])).toEqual(['recurrent', 'scan', 'conv, direct']);
-    const other = compileSpec(few, { target, expected, entries: 'forward-only' }).artifact.manifest;
+  it.each(['wasm', 'wgsl', 'cuda'] as const)('weighs every way and keeps the recurrence of S4D, as measured, for %s', (target) => {
+    const { artifact } = compileSpec(few, { target, expected: { batch: 8, length: 4096 }, entries: 'forward-only' });
     // sixteen channels leave a GPU empty, so time is cut there
     const recurrence = target === 'wasm' ? 'recurrent' : 'scan';
-    expect(other.mode).toBe(recurrence);
-    expect(other.decisions[0]).toMatchObject({ subject: 'mode', chosen: recurrence });
+    expect(artifact.manifest.mode).toBe(recurrence);
+    const [decision] = artifact.manifest.decisions;
+    expect(decision).toMatchObject({ subject: 'mode', chosen: recurrence });
+    const others = ['recurrent', 'scan', 'conv, direct', 'conv, FFT'].filter((each) => each !== recurrence);
+    expect(decision?.alternatives.map((each) => each.split(' (')[0])).toEqual(others);
+  });
+
+  it('takes the convolution that is clearly cheaper', () => {
+    // recurrences cost what 512 modes cost, convolutions what 8 do
+    const planForward = (way: Way): Plan =>
+      required(compileSpec(way.mode === 'conv' ? few : many, { target: 'wasm', ...way, entries: 'forward-only' }).plans.find((each) => each.entry === 'forward'), 'forward');
+    const question = { target: 'wasm', machine: machines.wasm, nominal: null, obstacle: null, rule: 'recurrent', planForward } as const;
+    expect(selectMode({ ...question, expected: { batch: 8, length: 4096 } })).toMatchObject({ chosen: { mode: 'conv', convolution: 'fft' }, reason: expect.stringMatching(/^conv, FFT is estimated/) as string });
+    expect(selectMode({ ...question, expected: { batch: 8, length: 64 } }).chosen).toEqual({ mode: 'conv', convolution: 'direct' });
   });
 
   it('does not weigh what is not legal', () => {
