@@ -108,7 +108,9 @@ function syntaxError(file: SourceFile, error: IRecognitionException): Diagnostic
 
 function syntaxHelp(error: IRecognitionException, isEnd: boolean): string {
   if (isEnd) return 'complete the statement and close every `(`, `[` and `{`';
-  if (error.message.startsWith(`expected ${layerExpected}`)) return 'a text is made of layers, as in `layer Name(D = 64) { … }`';
+  if (error.message.startsWith(`expected ${layerExpected}`)) {
+    return `remove ${describeToken(error.token)}: a text is made of layers, as in \`layer Name(D = 64) { … }\``;
+  }
   const expectsName = error.message.startsWith('expected a name');
   if (expectsName && isKeyword(error.token.tokenType)) {
     return `choose another name: ${describeToken(error.token)} is a reserved word`;

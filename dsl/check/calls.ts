@@ -146,14 +146,12 @@ function checkReduction(place: Place, call: CallSyntax, operator: 'sum' | 'mean'
     });
   }
   const operand = onlyArgument(place, call);
-  if (operand === null) return null;
-  if (call.axes.some((axis) => axis.text === 'time')) return checkTimeReduction(
-    place, call, operator, operand,
-  );
+  if (call.axes.some((axis) => axis.text === 'time')) {
+    return operand === null ? null : checkTimeReduction(place, call, operator, operand);
+  }
   const over = axisPaths(place, call.axes);
-  return over === null ? null : reduceChecked(place, {
-    operator, over, names: call.axes, operand, span: call.span,
-  });
+  if (operand === null || over === null) return null;
+  return reduceChecked(place, { operator, over, names: call.axes, operand, span: call.span });
 }
 
 function checkTimeReduction(

@@ -126,11 +126,11 @@ describe('limits', () => {
     expect(diagnostics.length).toBeLessThanOrEqual(20);
   });
 
-  it('takes a mebibyte of sound text in linear time', () => {
+  it('takes as much sound text as it may in linear time', () => {
     const statement = 'let abc = b * c + exp(d) ';
-    const text = `layer A { ${statement.repeat(Math.floor((2 ** 20 - 100) / statement.length))} output y = 1 }`;
+    const text = `layer A { ${statement.repeat(Math.floor((2 ** 18 - 100) / statement.length))} output y = 1 }`;
     const { tree, diagnostics } = read(text);
     expect(diagnostics).toEqual([]);
-    expect(tree.layers[0]!.items.length).toBeGreaterThan(40_000);
+    expect(tree.layers[0]!.items.length).toBeGreaterThan(10_000);
   });
 });
