@@ -35,8 +35,8 @@ export type ExampleLayer = {
 /** Sizes with whole vectors and shared channels in some, remainders in others. */
 export const exampleLayers: readonly ExampleLayer[] = [
   { name: 's4d', sizes: { D: 4, N: 8 }, isTimeInvariant: true },
-  // a transform of more points than a workgroup takes at once
-  { name: 's4d of one channel', file: 's4d', sizes: { D: 1, N: 1 }, isTimeInvariant: true, convolvedAt: 600 },
+  // a transform in two rows: more points than a workgroup takes at once
+  { name: 's4d of one channel', file: 's4d', sizes: { D: 1, N: 1 }, isTimeInvariant: true, convolvedAt: 1030 },
   { name: 's4d-block', sizes: { D: 4, N: 3 }, isTimeInvariant: true },
   { name: 'dss', sizes: { D: 3, N: 4 }, isTimeInvariant: true },
   { name: 'lru', sizes: { H: 3, N: 4 }, isTimeInvariant: true, isSegmented: true },
@@ -96,12 +96,16 @@ export const kernelCases: readonly KernelCase[] = exampleLayers.flatMap((layer) 
   .filter(({ options }) => (layer.convolvedAt !== undefined ? options.convolution === 'fft' : options.mode !== 'conv' || layer.isTimeInvariant === true))
   .map((configuration) => ({ name: `${layer.name} (${configuration.name})`, layer, configuration })));
 
-/** Lengths at which a case's kernels run; behind a whole tile of the schedule that the machine chooses. */
-export function lengthsOf({ layer, configuration }: KernelCase): readonly number[] {
-  const { options, lengths } = configuration;
+/** Whether a case runs sequences longer than a tile of many threads by time. */
+export function hasLongSequences({ layer, configuration: { options } }: KernelCase): boolean {
+  return layer.isSegmented === true && options.mode === 'recurrent' && options.target !== 'wasm' && options.machine === undefined;
+}
+
+/** Lengths at which a case's kernels run. */
+export function lengthsOf(each: KernelCase): readonly number[] {
+  const { layer, configuration: { lengths } } = each;
   if (layer.convolvedAt !== undefined) return [layer.convolvedAt];
-  const hasLongTiles = layer.isSegmented === true && options.mode === 'recurrent' && options.target !== 'wasm' && options.machine === undefined;
-  return hasLongTiles ? [523, ...lengths] : lengths;
+  return hasLongSequences(each) ? [523, ...lengths] : lengths;
 }
 
 /** The text with the checked layer at the case's sizes. */

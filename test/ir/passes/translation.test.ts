@@ -8,6 +8,7 @@ import { assertModule } from '../../../ir/tensor/verify.ts';
 import { interpretFunction } from '../../../ir/tensor/interpret.ts';
 import type { TensorFunction, TensorModule } from '../../../ir/tensor/ops.ts';
 import { ValueIds } from '../../../ir/tensor/builder.ts';
+import type { ConvolutionChoice } from '../../../ir/passes/form-convolutions.ts';
 import { lowerSpec } from '../../../ir/passes/lower-spec.ts';
 import { tensorPasses, type TensorPassOptions } from '../../../ir/pipeline.ts';
 import { required } from '../../../support/invariant.ts';
@@ -20,7 +21,7 @@ const bar = 1e-11;
 
 type Stage = { readonly name: string; readonly module: TensorModule };
 
-const convolved: TensorPassOptions['convolutions'] = { wants: () => true, onConvolved: () => {}, onObstacle: () => {} };
+const convolved: ConvolutionChoice = { wants: () => true, onConvolved: () => {}, onObstacle: () => {} };
 
 function options(layer: ExampleLayer): TensorPassOptions {
   const plain = { withRespectTo: null, checkpointInterval: 4 };

@@ -1,0 +1,64 @@
+/**
+ * Mutants that no result can show, by the statement that the compiler writes: reviewed one by one, with
+ * the reason. A pattern is as narrow as the statement allows, and stands on the statement's text without
+ * numbers (`kindOf`), so that it ends when the emitter changes.
+ */
+import type { Mutant } from './mutants.ts';
+
+type Explanation = { readonly operators: readonly string[]; readonly statement: RegExp; readonly kernel?: RegExp; readonly reason: string };
+
+const explanations: readonly Explanation[] = [
+  {
+    operators: ['wrong-comparison', 'lost-choice', 'wrong-extent'], statement: /^let log_size = /, kernel: /_fft_/,
+    reason: 'a larger transform gives the same convolution, and terms for longer sequences are zero here; test/numeric/conv-long runs to 2^20 tokens',
+  },
+  {
+    operators: ['drop-guard', 'wrong-comparison', 'wrong-extent'], statement: /^if (0 < whole_tiles|0 < rest|rest_start < (split_end|length)|first < length)$/,
+    reason: 'the guard skips work: without it a tile without tokens is computed from clamped loads and nothing of it is stored',
+  },
+  {
+    operators: ['wrong-comparison', 'drop-guard', 'lost-clamp', 'wrong-extent'], statement: /^(let inside = |let row = minimum\(|let b = minimum\(|if inside|if step < (tile_length|rest)$)/, kernel: /_scan|_backward/,
+    reason: 'tokens and sequences behind the end are clamped duplicates of the last one: they store the same numbers again, or nothing reads them',
+  },
+  {
+    operators: ['wrong-extent', 'lost-clamp'], statement: /^let (safe|s) = m/, kernel: /_(direct|moment)$/,
+    reason: 'of the distances of a block only some can pass an end of the sequence: the clamp of the others changes nothing',
+  },
+  {
+    operators: ['drop-guard', 'wrong-comparison'], statement: /^if block < \(0 << log_column\)$/, kernel: /_fft_/,
+    reason: 'workgroups behind the last block of a transform find no token of theirs inside of the sequence and store nothing',
+  },
+  {
+    operators: ['lost-choice'], statement: /_sum(\[n\])? = \S+_sum(\[n\])? \+ select\((cooperative|channel)_valid/, kernel: /_backward/,
+    reason: 'sums of channels behind the last one are never stored',
+  },
+  {
+    operators: ['wrong-initial'], statement: /^var \S+ = \S+$/, kernel: /_scan|_backward/,
+    reason: 'each segment takes its own start in the loop that follows, whatever stood there before',
+  },
+  {
+    operators: ['wrong-initial'], statement: /^var (counted|sum) = /, kernel: /_moment$/,
+    reason: 'every block sets its sums to zero before its first term',
+  },
+  {
+    operators: ['wrong-uniform'], statement: /^sum_partial$/,
+    reason: 'pieces of time a token shorter still cover the sequence once: their number is rounded up, and their start and end move together',
+  },
+  {
+    operators: ['wrong-stride', 'interval-off', 'wrong-extent'], statement: /^let (low|high|digit|digits) = /, kernel: /^powers$/,
+    reason: 'digits of the phase that are zero at these few tokens; test/numeric/conv-response measures powers to 16,384 tokens',
+  },
+  {
+    operators: ['interval-off'], statement: /\(index \/ 0\) \* 0\) \+ invocation/, kernel: /_scan|_backward/,
+    reason: 'tokens of a tile of four lie in one row: the quotient is zero for four as for five',
+  },
+];
+
+/** Why a survivor is none, or null. */
+export function explanationOf({ operator, mistake, kernelName }: Pick<Mutant, 'operator' | 'mistake' | 'kernelName'>): string | null {
+  const statement = mistake.split(' ').slice(2).join(' ');
+  const isOf = ({ operators, statement: pattern, kernel }: Explanation): boolean =>
+    operators.includes(operator) && pattern.test(statement) && (kernel === undefined || kernel.test(kernelName));
+  const found = explanations.find(isOf);
+  return found?.reason ?? null;
+}
