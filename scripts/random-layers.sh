@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 node_modules/.bin/esbuild scripts/random-layers.ts --bundle --platform=node --format=esm --packages=external \
-  --outfile=out/random-layers.js --log-level=warning
-exec node out/random-layers.js "$@"
+  --outfile=out/scripts/random-layers.js --log-level=warning
+exec node out/scripts/random-layers.js "$@"

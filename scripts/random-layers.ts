@@ -32,10 +32,10 @@ function readOptions(): { seed: number; count: number; skip: number; minutes: nu
   };
 }
 
-/** Writes a failing layer and what was wrong under a name made of its seed. */
+/** Writes a failing layer and what was wrong, under the number of its kind. */
 function keepFailure(folder: string, { finding, recipe, reduced }: Failure, at: number): void {
   mkdirSync(folder, { recursive: true });
-  const stem = join(folder, `${at}-${recipe.seed}`);
+  const stem = join(folder, String(at));
   writeFileSync(`${stem}.ssm`, buildLayer(reduced).text);
   writeFileSync(`${stem}.json`, `${JSON.stringify({ ...finding, reduced, recipe }, null, 1)}\n`);
 }
@@ -57,9 +57,11 @@ const webgpu = opened === null ? null : fromDevice(opened);
 const started = performance.now();
 const seconds = (): number => (performance.now() - started) / 1000;
 let shown = 0;
+let kept = 0;
 const summary = await runCampaign({ wasm, webgpu }, {
   ...options, budget: options.minutes * 60_000, now: () => performance.now(),
   onFailure: (failure) => {
+    keepFailure(options.keep, failure, kept++);
     process.stderr.write(`${failure.finding.kind}: ${failure.finding.check}: ${failure.finding.detail.split('\n')[0] ?? ''}\n`);
   },
   onProgress: ({ layers, failures }) => {
