@@ -40,10 +40,10 @@ function keepFailure(folder: string, { finding, recipe, reduced }: Failure, at: 
   writeFileSync(`${stem}.json`, `${JSON.stringify({ ...finding, reduced, recipe }, null, 1)}\n`);
 }
 
-function describe({ layers, outOfRange, right, vacuous, checks, uses, failures }: CampaignSummary, seconds: number): string {
+function describe({ layers, outOfRange, right, vacuous, refused, checks, uses, failures }: CampaignSummary, seconds: number): string {
   const total = [...failures.values()].reduce((sum, each) => sum + each.times, 0);
   return [
-    `${layers} layers in ${seconds.toFixed(0)} s, ${outOfRange} out of range; ${right} tensors right, ${vacuous} vacuous`,
+    `${layers} layers in ${seconds.toFixed(0)} s, ${outOfRange} out of range; ${right} tensors right, ${vacuous} vacuous; ${refused} refused by a target's limits`,
     ...[...checks].sort(([a], [b]) => a.localeCompare(b)).map(([name, times]) => `  ${name}: ${times} layers, at most ${(uses.get(name) ?? 0).toFixed(2)} of the bound`),
     `${failures.size} kinds of failures, ${total} in all`,
     ...[...failures.values()].map(({ finding, times, reduced }) => `  ${finding.kind} × ${times}: ${finding.check}: ${finding.signature}\n    ${finding.detail.split('\n')[0] ?? ''}`),

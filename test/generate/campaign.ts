@@ -39,6 +39,8 @@ export type CampaignSummary = {
   outOfRange: number;
   right: number;
   vacuous: number;
+  /** checks whose target said that it cannot hold the layer */
+  refused: number;
   /** layers by check */
   readonly checks: Map<string, number>;
   /** largest |error| / bound by check */
@@ -74,10 +76,11 @@ export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Fi
 
 const simplicity = (recipe: LayerRecipe): number => buildLayer(recipe).text.length;
 
-function record(summary: CampaignSummary, { right, vacuous, checks, uses }: Examination): void {
+function record(summary: CampaignSummary, { right, vacuous, refused, checks, uses }: Examination): void {
   summary.layers += 1;
   summary.right += right;
   summary.vacuous += vacuous.length;
+  summary.refused += refused.length;
   for (const name of checks) summary.checks.set(name, (summary.checks.get(name) ?? 0) + 1);
   for (const [name, use] of uses) summary.uses.set(name, Math.max(use, summary.uses.get(name) ?? 0));
 }
@@ -85,7 +88,7 @@ function record(summary: CampaignSummary, { right, vacuous, checks, uses }: Exam
 /** Runs a campaign; the same seed and count give the same layers. */
 export async function runCampaign(devices: Devices, options: CampaignOptions): Promise<CampaignSummary> {
   const { seed, count, skip = 0, budget = Infinity, webgpuEvery, now } = options;
-  const summary: CampaignSummary = { layers: 0, outOfRange: 0, right: 0, vacuous: 0, checks: new Map(), uses: new Map(), failures: new Map() };
+  const summary: CampaignSummary = { layers: 0, outOfRange: 0, right: 0, vacuous: 0, refused: 0, checks: new Map(), uses: new Map(), failures: new Map() };
   const started = now();
   for (const [at, recipe] of fc.sample(recipes, { seed, numRuns: count }).entries()) {
     if (at < skip) continue;

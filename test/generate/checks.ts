@@ -7,6 +7,7 @@ import { machines } from '../../backends/machines.ts';
 import { obstaclesToConvolution } from '../../ir/explain/convolution-facts.ts';
 import type { Machine } from '../../ir/schedule/parameters.ts';
 import type { ExecutionDevice } from '../../runtime/device.ts';
+import { SsmError } from '../../support/diagnostic.ts';
 import type { GradientResult } from '../oracle/evaluate.ts';
 import { wgslRounding } from '../oracle/rounding.ts';
 import { answersOf, makeCase, type GeneratedCase } from './case.ts';
@@ -28,6 +29,8 @@ export type Examination = {
   /** compared tensors by verdict */
   readonly right: number;
   readonly vacuous: readonly string[];
+  /** checks whose target cannot hold the layer and said so (SSM5001: buffers per kernel) */
+  readonly refused: readonly string[];
   /** checks that ran */
   readonly checks: readonly string[];
   /** largest |error| / bound by check */
@@ -137,6 +140,7 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
   const findings: Finding[] = [];
   const vacuous: string[] = [];
   const names: string[] = [];
+  const refused: string[] = [];
   const uses = new Map<string, number>();
   let right = 0;
   const answers = { f32: generated.answers, wgsl: effort.webgpu ? answersOf(generated, wgslRounding) : null };
@@ -154,10 +158,11 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
         if (kind !== 'wrong') uses.set(name, Math.max(use, uses.get(name) ?? 0));
       }
     } catch (error) {
-      findings.push({ kind: 'crash', check: name, signature: signatureOf(error), detail: error instanceof Error ? error.stack ?? error.message : String(error) });
+      if (error instanceof SsmError && error.code === 'SSM5001') refused.push(`${name}: ${error.message}`);
+      else findings.push({ kind: 'crash', check: name, signature: signatureOf(error), detail: error instanceof Error ? error.stack ?? error.message : String(error) });
     }
   }
-  return { findings, right, vacuous, checks: names, uses };
+  return { findings, right, vacuous, refused, checks: names, uses };
 }
 
 /** The same from a recipe; null where its results are not representable. */
