@@ -1,6 +1,6 @@
 /**
  * A mutation run over many cases: mutants chosen by seed, judged one by one, counted by operator. A
- * mutant that its own case does not see is looked for in the layer's other cases and in one of long
+ * mutant that its own case does not see is looked for in the layer's other cases and in those of long
  * sequences: a mistake of the compiler would be in all of them, and what one case cannot show (no
  * whole tile, one thread per channel) another does.
  */
@@ -39,7 +39,8 @@ export function runCampaign({ cases, twins, perCase, seed, onResult = () => {} }
       }
     }
     const related = twins.filter((each) => exampleOf(each.layer) === exampleOf(layer));
-    seekTwins(open, [...related, ...twins.filter(hasLongSequences).slice(0, 1)]).forEach(record);
+    const long = [...twins.filter(hasLongSequences).slice(0, 1), ...twins.filter((each) => each.layer.convolvedAt !== undefined)];
+    seekTwins(open, [...new Set([...related, ...long])]).forEach(record);
   }
   return results;
 }

@@ -21,7 +21,7 @@ const explanations: readonly Explanation[] = [
     reason: 'tokens and sequences behind the end are clamped duplicates of the last one: they store the same numbers again, or nothing reads them',
   },
   {
-    operators: ['wrong-extent', 'lost-clamp'], statement: /^let (safe|s) = m/, kernel: /_(direct|moment)$/,
+    operators: ['wrong-extent', 'lost-clamp'], statement: /^let (safe|s|end) = m/, kernel: /_(direct|moment)$/,
     reason: 'of the distances of a block only some can pass an end of the sequence: the clamp of the others changes nothing',
   },
   {
@@ -51,6 +51,15 @@ const explanations: readonly Explanation[] = [
   {
     operators: ['interval-off'], statement: /\(index \/ 0\) \* 0\) \+ invocation/, kernel: /_scan|_backward/,
     reason: 'tokens of a tile of four lie in one row: the quotient is zero for four as for five',
+  },
+  {
+    operators: ['drop-barrier', 'stale-read'], kernel: /_scan|_backward/,
+    statement: /sum_partial\[\(index \* 0\) \+ invocation\] = sum ; barrier ; let sum = sum_partial\[\(index \* 0\) \+ invocation\]$/,
+    reason: 'one thread has the channel to itself and reads back what it wrote; where threads share a channel the statement behind the barrier reads theirs too',
+  },
+  {
+    operators: ['lost-choice'], statement: /^forward_decay\[i\] = select\(inside, /, kernel: /_backward/,
+    reason: 'a replay goes forward: behind the tokens outside of the sequence nothing follows that their decay could reach',
   },
 ];
 

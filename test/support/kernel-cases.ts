@@ -199,7 +199,7 @@ export function plansOf({ layer, configuration }: KernelCase): ReadonlyMap<Entry
 }
 
 /** A step takes several sequences per workgroup: more of them show the last ones. Odd, so that launches have rests. */
-const batchAt = (length: number): number => (length === 1 ? 5 : length > 500 ? 1 : 3);
+const batchAt = (length: number): number => (length === 1 ? 5 : length > 500 ? 2 : 3);
 
 const drawn = new Map<string, CaseNumbers>();
 
