@@ -3,13 +3,16 @@
  * transition, multiplied into its drive and its read-outs, and this thread's share of the first
  * values of the layer's impulse response.
  */
-import { add, element, integer, literal, multiply, unary, type KernelBuilder } from '../kernel/builder.ts';
-import { f32, type KernelExpression, type RegisterArray } from '../kernel/nodes.ts';
+import { add, builtin, element, integer, literal, multiply, unary } from '../kernel/builder.ts';
+import { f32, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import type { BlockForm, ReadOut } from './blocks-form.ts';
-import { applyTransition, type StateParts } from './region-values.ts';
+import type { LanesFrame } from './lanes-frame.ts';
+import { applyTransition, type InnerSite, type StateParts } from './region-values.ts';
 import type { ScanThread } from './scan-thread.ts';
 
 export type BlockCoefficients = {
+  /** a, by part, in shared memory: only a block that is not whole asks for it */
+  readonly transition: readonly SharedArray[];
   /** a^K, by part */
   readonly jump: readonly RegisterArray[];
   /** by part of the state, state × token of the block: what the token's signal adds to the state after the block */
@@ -21,7 +24,7 @@ export type BlockCoefficients = {
 };
 
 export type CoefficientRequest = {
-  readonly builder: KernelBuilder;
+  readonly frame: LanesFrame;
   readonly thread: ScanThread;
   readonly form: BlockForm;
   /** tokens per block */
@@ -32,12 +35,13 @@ function conjugate(parts: StateParts): StateParts {
   return parts.map((part, at) => (at === 0 ? part : unary('negate', part)));
 }
 
-function declare({ builder, thread, form, block }: CoefficientRequest): BlockCoefficients {
+function declare({ frame: { builder, parameters }, thread, form, block }: CoefficientRequest): BlockCoefficients {
   const { plan, shape } = thread;
   const { coefficient, current } = plan.recurrence;
   const transitionParts = coefficient.kind === 'exponent' ? 1 : coefficient.parts.length;
   const perToken = (name: string): readonly RegisterArray[] => current.map(() => builder.array(name, f32, shape.innerSteps * block));
   return {
+    transition: Array.from({ length: transitionParts }, () => builder.shared('decay', f32, shape.innerSteps * parameters.workgroupSize)),
     jump: Array.from({ length: transitionParts }, () => builder.array('decay_block', f32, shape.innerSteps)),
     drive: perToken('drive_block'),
     readOuts: form.readOuts.map(() => perToken('weight_block')),
@@ -45,9 +49,15 @@ function declare({ builder, thread, form, block }: CoefficientRequest): BlockCoe
   };
 }
 
+/** Place of a thread's state among all transitions of the workgroup. */
+export function transitionPlace({ parameters }: LanesFrame, site: InnerSite): KernelExpression {
+  return add(multiply(site.step, integer(parameters.workgroupSize)), builtin('invocation'));
+}
+
 /** Declares and computes the coefficients; values of the thread that are fixed in time must be prepared. */
 export function blockCoefficients(request: CoefficientRequest): BlockCoefficients {
-  const { builder, thread, form, block } = request;
+  const { frame, thread, form, block } = request;
+  const { builder } = frame;
   const { values, plan } = thread;
   const made = declare(request);
   for (const response of made.responses) {
@@ -60,6 +70,7 @@ export function blockCoefficients(request: CoefficientRequest): BlockCoefficient
     values.beginInner(site);
     const { coefficient } = plan.recurrence;
     const transition = coefficient.kind === 'exponent' ? [values.power(coefficient.exponent, 0)] : coefficient.parts.map(valueOf);
+    made.transition.forEach((array, part) => builder.storeShared(array, transitionPlace(frame, site), transition[part] ?? literal(0)));
     const drive = fixedOf(form.drive);
     const weights = form.readOuts.map((each) => fixedOf(each.weights));
     const first = builder.let('first', multiply(site.step, integer(block)));
@@ -83,7 +94,7 @@ export function blockCoefficients(request: CoefficientRequest): BlockCoefficient
 
 type ResponseTerm = { readonly token: number; readonly driven: StateParts; readonly weights: readonly StateParts[] };
 
-function addResponse({ builder }: CoefficientRequest, responses: readonly RegisterArray[], { token, driven, weights }: ResponseTerm): void {
+function addResponse({ frame: { builder } }: CoefficientRequest, responses: readonly RegisterArray[], { token, driven, weights }: ResponseTerm): void {
   responses.forEach((response, at) => {
     const terms = (weights[at] ?? []).map((weight, part) => multiply(weight, driven[part] ?? literal(0)));
     builder.setElement(response, integer(token), terms.reduce((total, term) => add(total, term), element(response, integer(token))));

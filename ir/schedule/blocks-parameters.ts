@@ -20,18 +20,21 @@ export function partsStride({ workgroupSize, lanes }: BlocksParameters): number 
 }
 
 /** Bytes of workgroup memory that the schedule takes for a scan. */
-export function blocksSharedBytes(form: BlockForm, parameters: BlocksParameters): number {
+export function blocksSharedBytes(plan: RegionPlan, form: BlockForm, parameters: BlocksParameters): number {
   const { workgroupSize, lanes, block } = parameters;
   const tile = lanes * block;
-  return 4 * tile * (workgroupSize / lanes + form.readOuts.length * lanes * partsStride(parameters));
+  const transitions = partsOfTransition(plan) * (plan.innerCount / lanes) * workgroupSize;
+  return 4 * (tile * (workgroupSize / lanes + form.readOuts.length * lanes * partsStride(parameters)) + transitions);
+}
+
+function partsOfTransition({ recurrence: { coefficient } }: RegionPlan): number {
+  return coefficient.kind === 'exponent' ? 1 : coefficient.parts.length;
 }
 
 /** Numbers that a thread keeps of a block: coefficients and states. */
 export function blocksRegisters(plan: RegionPlan, form: BlockForm, { lanes, block }: BlocksParameters): number {
-  const { coefficient, current } = plan.recurrence;
-  const parts = current.length;
-  const transition = coefficient.kind === 'exponent' ? 1 : coefficient.parts.length;
-  return (plan.innerCount / lanes) * (parts * block * (1 + form.readOuts.length) + transition + parts);
+  const parts = plan.recurrence.current.length;
+  return (plan.innerCount / lanes) * (parts * block * (1 + form.readOuts.length) + partsOfTransition(plan) + parts);
 }
 
 /** Most numbers of a block that a thread keeps (measured on Hopper). */
@@ -42,7 +45,7 @@ export function areBlocksLegal(plan: RegionPlan, form: BlockForm, parameters: Bl
   const { workgroupSize, lanes, block } = parameters;
   return plan.innerCount % lanes === 0 && workgroupSize % lanes === 0 && block % 4 === 0 && block <= 8 && interval % block === 0
     && workgroupSize <= machine.maximumWorkgroup
-    && blocksRegisters(plan, form, parameters) <= mostRegisters && blocksSharedBytes(form, parameters) <= machine.sharedBytes;
+    && blocksRegisters(plan, form, parameters) <= mostRegisters && blocksSharedBytes(plan, form, parameters) <= machine.sharedBytes;
 }
 
 /** Parameters that suit a scan and fit the machine, or null where the schedule does not apply. */

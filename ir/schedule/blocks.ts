@@ -7,18 +7,19 @@
  *      then the states after the block;
  *   C  every thread finishes one block: the parts of the sums, the local convolution of the signals
  *      that it still has in registers, and the results per token and channel.
- * The tokens behind the last whole tile are taken one by one.
+ * Behind the last whole tile the last block may be shorter: its signals stand at the end of a block
+ * that begins with zeros, and the states' power is formed for it.
  */
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, builtin, compose, divide, element, extract, integer, KernelBuilder, literal, loadShared, multiply, remainder, variable,
+  add, binary, builtin, compose, divide, element, extract, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
-import { blockCoefficients, type BlockCoefficients } from './blocks-coefficients.ts';
+import { blockCoefficients, transitionPlace, type BlockCoefficients } from './blocks-coefficients.ts';
 import { blockFormOf, type BlockForm } from './blocks-form.ts';
 import { blocksGroups, partsStride } from './blocks-parameters.ts';
 import { toReal } from './elementwise.ts';
@@ -28,7 +29,7 @@ import { storeStates } from './lanes-states.ts';
 import type { BlocksParameters } from './parameters.ts';
 import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { applyTransition, RegionValues, type InnerSite, type StateParts } from './region-values.ts';
-import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest } from './scan-request.ts';
+import { isEqual, storeValue, visitRange, type ScanRequest } from './scan-request.ts';
 import { ScanThread, type PassRoots, type StateStore } from './scan-thread.ts';
 
 /** Signals and sums lie in fours of neighbouring tokens. */
@@ -42,6 +43,9 @@ export function emitBlocksScan(request: ScanRequest, parameters: BlocksParameter
 /** A pass over a range: its states, and what is done with them. */
 type Walk = { readonly state: StateStore; readonly own: Placement; readonly shared: Placement; readonly range: Range };
 
+/** Tokens of a tile that states take at once: the index of the first, and how many they are; null for all of a block. */
+type Block = { readonly first: KernelExpression; readonly count: KernelExpression | null };
+
 /** A thread's block in registers: its signals, and by read-out the sums over states. */
 type FinishedBlock = { readonly signals: RegisterArray; readonly sums: readonly RegisterArray[] };
 
@@ -52,8 +56,6 @@ class BlocksEmission {
   readonly #form: BlockForm;
   readonly #frame: LanesFrame;
   readonly #thread: ScanThread;
-  /** the thread's values where tokens are taken one by one; computed there, so that they take no registers before */
-  readonly #single: ScanThread;
   readonly #cooperative: RegionValues;
   readonly #roots: PassRoots;
   readonly #signals: SharedArray;
@@ -72,7 +74,6 @@ class BlocksEmission {
     this.#frame = makeFrame(builder, request, { kind: 'lanes', workgroupSize, lanes, channels: 1, tile, channelSums: 'shared', prefetch: true, overlap: false });
     invariant(block % quad === 0, 'blocks consist of fours of tokens');
     this.#thread = this.#makeThread();
-    this.#single = this.#makeThread();
     this.#cooperative = new RegionValues({ builder, plan, memory, lanes: 1, innerWidth: 1, innerSteps: 1 });
     this.#roots = { recurrence: plan.recurrence, values: request.summary === null ? request.yields.map((each) => each.yielded.value) : [] };
     const { channelsPerGroup } = this.#frame;
@@ -108,11 +109,11 @@ class BlocksEmission {
     const first = builder.let('first_channel', multiply(group, integer(channelsPerGroup)));
     const own = placeChannel(this.#frame, 'channel', { first, offset: divide(builtin('invocation'), integer(lanes)), width: 1 }, outer);
     const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(channelsPerGroup)), width: 1 }, outer);
-    for (const thread of [this.#thread, this.#single]) thread.values.place(own.coordinates);
+    this.#thread.values.place(own.coordinates);
     this.#cooperative.place(shared.coordinates);
     this.#prepareCooperative();
     this.#thread.prepareFixed([this.#roots]);
-    const coefficients = blockCoefficients({ builder, thread: this.#thread, form: this.#form, block });
+    const coefficients = blockCoefficients({ frame: this.#frame, thread: this.#thread, form: this.#form, block });
     const responses = coefficients.responses.map((each, at) => this.#shareResponse(each, required(this.#parts[at], 'parts'), own, shared));
     const state = this.#thread.makeState(plan.recurrence, (part, _lane, site) => this.#initialState(part, site));
     const walk = { state, own, shared, range: visitRange(builder, this.#request, piece) };
@@ -177,18 +178,16 @@ class BlocksEmission {
     const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
     const prefetch = this.#makePrefetch(walk.shared, []);
     overTiles(this.#frame, walk.range, prefetch, (tile, following) => {
-      this.#phaseA(tile, prefetch, null);
+      this.#phaseA(tile, prefetch, builder.array('signals', f32, this.#parameters.block));
       if (tile.isWhole) prefetch.load(following);
       builder.barrier();
-      if (tile.isWhole) {
-        this.#overBlocks(tile, (first) => {
-          this.#takeBlock(walk, coefficients, first);
-          this.#thread.eachStep((site) => this.#jump(coefficients, this.#partsOf(decay, targets.decay.length, site), site)
-            .forEach((value, part) => decay.write(part, 0, site.step, value)));
+      this.#overBlocks(tile, (block) => {
+        this.#takeBlock(walk, coefficients, block);
+        this.#thread.eachStep((site) => {
+          const held = this.#partsOf(decay, targets.decay.length, site);
+          this.#jump(block, coefficients, held, site).forEach((value, part) => decay.write(part, 0, site.step, value));
         });
-      } else {
-        this.#tokenByToken(tile, walk, () => this.#single.multiplyDecay(plan.recurrence, decay));
-      }
+      });
       builder.barrier();
     });
     this.#storeState(walk.state, targets.state, walk.own);
@@ -201,20 +200,18 @@ class BlocksEmission {
     const { block } = this.#parameters;
     const prefetch = this.#makePrefetch(walk.shared, yields.map((each) => each.yielded.value));
     overTiles(this.#frame, walk.range, prefetch, (tile, following) => {
-      const signals = tile.isWhole ? builder.array('signals', f32, block) : null;
+      const signals = builder.array('signals', f32, block);
       this.#phaseA(tile, prefetch, signals);
       if (tile.isWhole) prefetch.load(following);
       builder.barrier();
-      if (tile.isWhole) {
-        this.#overBlocks(tile, (first) => {
-          this.#storeCheckpoint(walk, tile, first);
-          this.#takeBlock(walk, coefficients, first);
-        });
-      } else {
-        this.#tokenByToken(tile, walk, (index) => this.#storeCheckpoint(walk, tile, index));
-      }
+      this.#overBlocks(tile, (each) => {
+        this.#storeCheckpoint(walk, tile, each);
+        this.#takeBlock(walk, coefficients, each);
+      });
       builder.barrier();
-      this.#phaseC(tile, walk.shared, prefetch, signals === null ? null : { signals, sums: this.#localSums(signals, responses, walk.shared) });
+      guard(builder, tile.isWhole ? null : less(firstRow(this.#frame), tile.count), () => {
+        this.#phaseC(tile, walk.shared, prefetch, { signals, sums: this.#localSums(signals, responses, walk.shared) });
+      });
     });
     if (finals !== null) this.#storeState(walk.state, finals, walk.own);
   }
@@ -226,13 +223,13 @@ class BlocksEmission {
     return new LanesPrefetch({ frame: this.#frame, cooperative: shared, staged: [], early, late: streamsBehind(plan, results, new Set([signal])) });
   }
 
-  #storeCheckpoint({ state, own }: Walk, tile: Tile, index: KernelExpression): void {
+  #storeCheckpoint({ state, own }: Walk, tile: Tile, { first }: Block): void {
     const { checkpoints } = this.#request;
     if (checkpoints === null) return;
     const builder = this.#builder;
     const { interval, targets } = checkpoints;
     invariant(interval % this.#parameters.block === 0, 'checkpoints lie at starts of blocks');
-    const visit = builder.let('visit', add(tile.base, index));
+    const visit = builder.let('visit', add(tile.base, first));
     builder.if(isEqual(remainder(visit, integer(interval)), integer(0)), () => {
       this.#storeState(state, targets, own, [[checkpointAxis(interval), builder.let('checkpoint', divide(visit, integer(interval)))]]);
     });
@@ -252,13 +249,12 @@ class BlocksEmission {
     return add(multiply(column, integer(quad)), remainder(index, integer(quad)));
   }
 
-  /** The signals of this thread's block into shared memory, and into registers where it is whole. */
-  #phaseA(tile: Tile, prefetch: LanesPrefetch, kept: RegisterArray | null): void {
+  /** The signals of this thread's block into shared memory and registers. */
+  #phaseA(tile: Tile, prefetch: LanesPrefetch, row: RegisterArray): void {
     const builder = this.#builder;
     const values = this.#cooperative;
     const local = remainder(builtin('invocation'), integer(this.#frame.channelsPerGroup));
     const ahead = tile.isWhole ? prefetch : null;
-    const row = kept ?? builder.array('signals', f32, this.#parameters.block);
     builder.comment('signals of this tile, once per channel');
     overRows(this.#frame, tile, ({ pass, time }) => {
       values.beginToken(time);
@@ -274,24 +270,43 @@ class BlocksEmission {
     }
   }
 
-  /** Visits the blocks of a whole tile in order; `first` is the index of a block's first token. */
-  #overBlocks(tile: Tile, body: (first: KernelExpression) => void): void {
+  /** Visits the blocks of a tile in order. */
+  #overBlocks(tile: Tile, body: (block: Block) => void): void {
     const builder = this.#builder;
     const { lanes, block } = this.#parameters;
-    invariant(tile.isWhole, 'blocks of a whole tile');
+    const count = tile.isWhole ? integer(lanes) : builder.let('blocks', divide(add(tile.count, integer(block - 1)), integer(block)));
     builder.comment(`the recurrence, ${block} tokens at a time`);
-    builder.for('block', { start: integer(0), end: integer(lanes) }, (at) => body(builder.let('first_token', multiply(at, integer(block)))));
+    builder.for('block', { start: integer(0), end: count }, (at) => {
+      const first = builder.let('first_token', multiply(at, integer(block)));
+      body({ first, count: tile.isWhole ? null : builder.let('tokens', minimum(integer(block), subtract(tile.count, first))) });
+    });
+  }
+
+  /** The signals that drive the states; those of a shorter block stand at its end, behind zeros. */
+  #signalsOf({ first, count }: Block, own: Placement): readonly KernelExpression[] {
+    const builder = this.#builder;
+    const { block } = this.#parameters;
+    if (count === null) return this.#wholeSignals(first, own);
+    const missing = builder.let('missing', subtract(integer(block), count));
+    return Array.from({ length: block }, (_, token) => {
+      const back = builder.let('token', subtract(integer(token), missing));
+      const signal = loadShared(this.#signals, this.#signalPlace(add(first, binary('maximum', back, integer(0))), own.local));
+      return builder.let('signal', select(less(back, integer(0)), literal(0), signal));
+    });
+  }
+
+  #wholeSignals(first: KernelExpression, own: Placement): readonly KernelExpression[] {
+    const builder = this.#builder;
+    const fours = Array.from({ length: this.#parameters.block / quad }, (_, at) =>
+      builder.let('signals', loadShared(this.#signals, this.#signalPlace(add(first, integer(at * quad)), own.local), quad)));
+    return fours.flatMap((four) => Array.from({ length: quad }, (_, token) => builder.let('signal', extract(four, token))));
   }
 
   /** Parts of the sums from the states before a block, and the states after it. */
-  #takeBlock({ state, own }: Walk, coefficients: BlockCoefficients, first: KernelExpression): void {
+  #takeBlock({ state, own }: Walk, coefficients: BlockCoefficients, each: Block): void {
     const builder = this.#builder;
     const { block } = this.#parameters;
-    const signals: KernelExpression[] = [];
-    for (let at = 0; at < block; at += quad) {
-      const four = builder.let('signals', loadShared(this.#signals, this.#signalPlace(add(first, integer(at)), own.local), quad));
-      for (let token = 0; token < quad; token++) signals.push(builder.let('signal', extract(four, token)));
-    }
+    const signals = this.#signalsOf(each, own);
     const sums = this.#form.readOuts.map(({ sum }) => signals.map(() => builder.var(this.#nameOf(sum), literal(0))));
     this.#thread.eachStep((site) => {
       const place = builder.let('place', multiply(site.step, integer(block)));
@@ -300,11 +315,11 @@ class BlocksEmission {
       sums.forEach((totals, readOut) => coefficients.readOuts[readOut]?.forEach((array, part) => totals.forEach((total, token) => {
         builder.assign(total, add(variable(total), multiply(at(array, token), required(before[part], 'state'))));
       })));
-      const after = this.#jump(coefficients, before, site).map((value, part) => signals.reduce((total, signal, token) =>
+      const after = this.#jump(each, coefficients, before, site).map((value, part) => signals.reduce((total, signal, token) =>
         add(total, multiply(at(required(coefficients.drive[part], 'drive'), token), signal)), value));
       after.map((value) => builder.let('after', value)).forEach((value, part) => state.write(part, 0, site.step, value));
     });
-    sums.forEach((totals, readOut) => this.#storeParts(required(this.#parts[readOut], 'parts'), totals, first, own));
+    sums.forEach((totals, readOut) => this.#storeParts(required(this.#parts[readOut], 'parts'), totals, each.first, own));
   }
 
   #storeParts(parts: SharedArray, totals: readonly Variable[], first: KernelExpression, own: Placement): void {
@@ -314,32 +329,26 @@ class BlocksEmission {
     }
   }
 
-  /** a^K ⊙ a number per state. */
-  #jump({ jump }: BlockCoefficients, parts: StateParts, site: InnerSite): StateParts {
-    return applyTransition(jump.map((array) => element(array, site.step)), parts).map((value) => this.#builder.let('jumped', value));
+  /** a^K ⊙ a number per state, K the tokens of the block. */
+  #jump({ count }: Block, coefficients: BlockCoefficients, parts: StateParts, site: InnerSite): StateParts {
+    const power = count === null ? coefficients.jump.map((array) => element(array, site.step)) : this.#powerOf(count, coefficients, site);
+    return applyTransition(power, parts).map((value) => this.#builder.let('jumped', value));
+  }
+
+  /** a^count. */
+  #powerOf(count: KernelExpression, { transition }: BlockCoefficients, site: InnerSite): StateParts {
+    const builder = this.#builder;
+    const base = transition.map((array) => builder.let('decay', loadShared(array, transitionPlace(this.#frame, site))));
+    const power = base.map((_, part) => builder.var('power', literal(part === 0 ? 1 : 0)));
+    builder.for('token', { start: integer(0), end: count }, () => {
+      const next = applyTransition(base, power.map((each) => variable(each))).map((value) => builder.let('next', value));
+      power.forEach((each, part) => builder.assign(each, required(next[part], 'power')));
+    });
+    return power.map((each) => variable(each));
   }
 
   #partsOf(store: StateStore, count: number, site: InnerSite): StateParts {
     return Array.from({ length: count }, (_, part) => this.#builder.let('before', store.read(part, 0, site.step)));
-  }
-
-  /** The tokens of a tile that is not whole. */
-  #tokenByToken(tile: Tile, { state, own }: Walk, before: (index: KernelExpression) => void): void {
-    const { plan } = this.#request;
-    const builder = this.#builder;
-    const { values } = this.#single;
-    this.#single.prepareFixed([this.#roots]);
-    builder.comment('the recurrence, token by token');
-    builder.for('step', { start: integer(0), end: tile.count }, (index) => {
-      values.beginToken(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))));
-      values.overrideScalars((id) => (id === this.#form.signal ? loadShared(this.#signals, this.#signalPlace(index, own.local)) : null));
-      before(index);
-      this.#single.finishSum = (id, sums) => {
-        const at = this.#form.readOuts.findIndex((each) => each.sum === id);
-        builder.storeShared(required(this.#parts[at], 'parts'), this.#partPlace(index, this.#lane(), own.local), variable(required(sums[0], 'sum')));
-      };
-      this.#single.runToken(this.#roots, state, []);
-    });
   }
 
   /** The sums of this thread's block: the parts of all threads, and what its own signals add. */
@@ -365,23 +374,18 @@ class BlocksEmission {
     });
   }
 
-  /** Results per token and channel; without a block, of a tile whose tokens were taken one by one. */
-  #phaseC(tile: Tile, shared: Placement, prefetch: LanesPrefetch, block: FinishedBlock | null): void {
+  /** Results per token and channel. */
+  #phaseC(tile: Tile, shared: Placement, prefetch: LanesPrefetch, block: FinishedBlock): void {
     const builder = this.#builder;
     const values = this.#cooperative;
-    const { signal, readOuts } = this.#form;
     builder.comment('results, once per channel');
-    overRows(this.#frame, tile, ({ pass, row, isInside, time }) => {
+    overRows(this.#frame, tile, ({ pass, isInside, time }) => {
       values.beginToken(time);
       values.overrideScalars((id) => {
-        if (id === signal) return block === null ? loadShared(this.#signals, this.#signalPlace(row, shared.local)) : element(block.signals, pass);
-        return block === null ? null : prefetch.late(id, pass);
+        if (id === this.#form.signal) return element(block.signals, pass);
+        return tile.isWhole ? prefetch.late(id, pass) : null;
       });
-      readOuts.forEach(({ sum }, at) => {
-        const finished = block?.sums[at];
-        const total = finished === undefined ? this.#sumOfParts(required(this.#parts[at], 'parts'), row, shared.local) : element(finished, pass);
-        values.setScalar(sum, builder.let(this.#nameOf(sum), total));
-      });
+      this.#form.readOuts.forEach(({ sum }, at) => values.setScalar(sum, builder.let(this.#nameOf(sum), element(required(block.sums[at], 'sums'), pass))));
       const isValid = both(isInside, shared.isValid);
       for (const each of this.#request.yields) {
         const value = values.scalar(each.yielded.value);
@@ -389,10 +393,5 @@ class BlocksEmission {
       }
       values.overrideScalars(() => null);
     });
-  }
-
-  #sumOfParts(parts: SharedArray, row: KernelExpression, local: KernelExpression): KernelExpression {
-    const terms = Array.from({ length: this.#parameters.lanes }, (_, lane) => loadShared(parts, this.#partPlace(row, integer(lane), local)));
-    return terms.reduce((left, right) => add(left, right));
   }
 }
