@@ -42,8 +42,8 @@ const mostRegisters = 160;
 
 /** Whether the schedule can be emitted for a scan with these parameters. */
 export function areBlocksLegal(plan: RegionPlan, form: BlockForm, parameters: BlocksParameters, machine: Machine, interval: number): boolean {
-  const { workgroupSize, lanes, block } = parameters;
-  return plan.innerCount % lanes === 0 && workgroupSize % lanes === 0 && block % 4 === 0 && block <= 8 && interval % block === 0
+  const { workgroupSize, lanes, block, unroll } = parameters;
+  return plan.innerCount % lanes === 0 && workgroupSize % lanes === 0 && lanes % unroll === 0 && block % 4 === 0 && block <= 8 && interval % block === 0
     && workgroupSize <= machine.maximumWorkgroup
     && blocksRegisters(plan, form, parameters) <= mostRegisters && blocksSharedBytes(plan, form, parameters) <= machine.sharedBytes;
 }
@@ -57,7 +57,7 @@ export function blocksParametersFor(plan: RegionPlan, machine: Machine, interval
       const lanes = plan.innerCount / states;
       if (![1, 2, 4, 8, 16, 32].includes(lanes)) continue;
       for (const workgroupSize of [64, 32, 128]) {
-        const parameters: BlocksParameters = { kind: 'blocks', workgroupSize, lanes, block };
+        const parameters: BlocksParameters = { kind: 'blocks', workgroupSize, lanes, block, unroll: lanes % 2 === 0 && machine.shuffleWidth >= 32 ? 2 : 1 };
         if (areBlocksLegal(plan, form, parameters, machine, interval)) return parameters;
       }
     }

@@ -53,6 +53,8 @@ export type BlocksParameters = {
   readonly lanes: number;
   /** tokens that states take at once; a tile has one block per thread of a channel */
   readonly block: number;
+  /** blocks of a whole tile that are written out one after another, so that loads of one hide behind products of another */
+  readonly unroll: 1 | 2;
 };
 
 /** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */
