@@ -11,7 +11,8 @@ import type { Kernel, StorageType } from '../kernel/nodes.ts';
 import type { EntryName, Plan, PlanTensor, TensorRole } from '../plan.ts';
 import { emitConvolution, type ConvolutionAlgorithm } from '../schedule/conv/index.ts';
 import { emitLoopNest } from '../schedule/loop-nest.ts';
-import { emitNestGroup } from '../schedule/nest-group.ts';
+import { contractPlanOf, emitContraction } from '../schedule/contract.ts';
+import { emitNestGroup, type NestGroupRequest } from '../schedule/nest-group.ts';
 import type { NestContext } from '../schedule/nest-values.ts';
 import { groupLaunches, type LaunchGroup } from './group-launches.ts';
 import type { MemoryReference } from '../schedule/access.ts';
@@ -274,8 +275,11 @@ class KernelSplit {
     groups.forEach((group, at) => {
       // what this stretch makes lies in memory for later groups only
       const memory = (id: ValueId): MemoryReference | null => ((groupOf.get(id) ?? -1) < at ? (this.#memory.get(id) ?? null) : null);
-      if (group.members.length === 1) this.#emitNest(group.members, (id) => (id === group.members[0]?.root ? (this.#memory.get(id) ?? null) : memory(id)));
-      else this.#emitGroup(group, memory);
+      const request = this.#groupRequest(group, memory);
+      const tiles = contractPlanOf(request);
+      if (tiles !== null) this.#kernels.push(emitContraction(request, tiles));
+      else if (group.members.length === 1) this.#emitNest(group.members, (id) => (id === group.members[0]?.root ? (this.#memory.get(id) ?? null) : memory(id)));
+      else this.#kernels.push(emitNestGroup(request));
     });
   }
 
@@ -304,14 +308,14 @@ class KernelSplit {
     }, parameters));
   }
 
-  #emitGroup({ members, axes, across }: LaunchGroup<Waiting>, memory: (id: ValueId) => MemoryReference | null): void {
+  #groupRequest({ members, axes, across }: LaunchGroup<Waiting>, memory: (id: ValueId) => MemoryReference | null): NestGroupRequest {
     const own = new Set(members.filter((each) => !this.#isCopy(each)).map((each) => each.root));
     const first = required(members[0], 'member');
-    this.#kernels.push(emitNestGroup({
+    return {
       ...this.#context(memory), name: kernelName(first.name), notes: [noteOf(members, axes)], axes, across,
       maximumWorkgroup: this.#options.machine.maximumWorkgroup,
       members: members.map(({ root, target }) => ({ root, target: own.has(root) && target.tensor.role === 'scratch' && this.#isInternal(root, own) ? null : target })),
-    }));
+    };
   }
 
   /** Whether nothing but the results of one launch is computed from a value. */

@@ -93,9 +93,8 @@ export class NestValues {
         this.#addTerms(sites.map((site) => ({ ...site, coordinates: withCoordinates(site.coordinates, looped) })), sums, totals, width);
         return;
       }
-      const size = builder.uniform(axis === 'time' ? 'length' : axis, this.#context.extent(axis));
       const step = vector?.axis === axis ? vector.width : 1;
-      const range = axis === 'time' ? this.#timeRange(required(sites[0], 'site'), size) : { start: integer(0), end: size };
+      const range = this.rangeOf(axis, required(sites[0], 'site').coordinates);
       builder.for(axisName(axis), { ...range, step }, (index) => open(rest, [...looped, [axis, index]]));
     };
     open(over, []);
@@ -106,14 +105,15 @@ export class NestValues {
     }));
   }
 
-  /** All of time, or the piece at this place. */
-  #timeRange(site: Site, length: KernelExpression): { start: KernelExpression; end: KernelExpression } {
+  /** What a loop over an axis covers: all of it, or of time the piece at this place. */
+  rangeOf(axis: string, coordinates: Coordinates): { readonly start: KernelExpression; readonly end: KernelExpression } {
+    const size = this.#builder.uniform(axis === 'time' ? 'length' : axis, this.#context.extent(axis));
     const { pieces } = this.#context;
-    const piece = pieces === undefined || pieces === null ? undefined : site.coordinates.get(pieces.axis);
-    if (pieces === undefined || pieces === null || piece === undefined) return { start: integer(0), end: length };
-    const size = this.#builder.uniform('piece', pieces.size);
-    const start = this.#builder.let('piece_start', multiply(piece, size));
-    return { start, end: this.#builder.let('piece_end', minimum(add(start, size), length)) };
+    const piece = axis !== 'time' || pieces === undefined || pieces === null ? undefined : coordinates.get(pieces.axis);
+    if (pieces === undefined || pieces === null || piece === undefined) return { start: integer(0), end: size };
+    const length = this.#builder.uniform('piece', pieces.size);
+    const start = this.#builder.let('piece_start', multiply(piece, length));
+    return { start, end: this.#builder.let('piece_end', minimum(add(start, length), size)) };
   }
 
   #addTerms(inner: readonly Site[], sums: readonly LoopedSum[], totals: readonly (readonly Variable[])[], width: VectorWidth): void {
