@@ -7,5 +7,5 @@ export const machines: Readonly<Record<TargetName, Machine>> = {
   // defaults of WebGPU; no register exchange unless the device has wide subgroups
   wgsl: { vectorWidth: 1, maximumWorkgroup: 256, sharedBytes: 16384, shuffleWidth: 1, fillingThreads: 65536 },
   // what two resident blocks can have of a Hopper or Ampere multiprocessor
-  cuda: { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 106496, shuffleWidth: 32, fillingThreads: 65536 },
+  cuda: { vectorWidth: 1, maximumWorkgroup: 1024, sharedBytes: 106496, shuffleWidth: 32, fillingThreads: 65536, keptNumbers: 160 },
 };

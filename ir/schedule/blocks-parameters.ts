@@ -37,30 +37,30 @@ export function blocksRegisters(plan: RegionPlan, form: BlockForm, { lanes, bloc
   return (plan.innerCount / lanes) * (parts * block * (1 + form.readOuts.length) + partsOfTransition(plan) + parts);
 }
 
-/** Most numbers of a block that a thread keeps (measured on Hopper). */
-const mostRegisters = 160;
+/** Tokens of a tile below which its two barriers weigh more than what it computes. */
+const leastTile = 16;
 
 /** Whether the schedule can be emitted for a scan with these parameters. */
 export function areBlocksLegal(plan: RegionPlan, form: BlockForm, parameters: BlocksParameters, machine: Machine, interval: number): boolean {
-  const { workgroupSize, lanes, block, unroll } = parameters;
-  return plan.innerCount % lanes === 0 && workgroupSize % lanes === 0 && lanes % unroll === 0 && block % 4 === 0 && block <= 8 && interval % block === 0
+  const { workgroupSize, lanes, block } = parameters;
+  return plan.innerCount % lanes === 0 && workgroupSize % lanes === 0 && block % 4 === 0 && block <= 8 && interval % block === 0
     && workgroupSize <= machine.maximumWorkgroup
-    && blocksRegisters(plan, form, parameters) <= mostRegisters && blocksSharedBytes(plan, form, parameters) <= machine.sharedBytes;
+    && blocksRegisters(plan, form, parameters) <= (machine.keptNumbers ?? 0) && blocksSharedBytes(plan, form, parameters) <= machine.sharedBytes;
+}
+
+/**
+ * Operations per token and channel that depend on the parameters: powers applied to the states, the
+ * local convolution, and threads' parts of the sums (the order of the sums of all agrees with times on Hopper).
+ */
+function costOf(plan: RegionPlan, { lanes, block }: BlocksParameters): number {
+  return (plan.innerCount * plan.recurrence.current.length * partsOfTransition(plan)) / block + (block + 1) / 2 + 2.5 * lanes;
 }
 
 /** Parameters that suit a scan and fit the machine, or null where the schedule does not apply. */
 export function blocksParametersFor(plan: RegionPlan, machine: Machine, interval: number): BlocksParameters | null {
   const form = blockFormOf(plan);
   if (form === null || form.readOuts.length === 0) return null;
-  for (const block of [8, 4]) {
-    for (const states of [4, 2, 8, 1]) {
-      const lanes = plan.innerCount / states;
-      if (![1, 2, 4, 8, 16, 32].includes(lanes)) continue;
-      for (const workgroupSize of [64, 32, 128]) {
-        const parameters: BlocksParameters = { kind: 'blocks', workgroupSize, lanes, block, unroll: lanes % 2 === 0 && machine.shuffleWidth >= 32 ? 2 : 1 };
-        if (areBlocksLegal(plan, form, parameters, machine, interval)) return parameters;
-      }
-    }
-  }
-  return null;
+  const all = [8, 4].flatMap((block) => [1, 2, 4, 8, 16, 32].flatMap((lanes) => [64, 32].map((workgroupSize): BlocksParameters => ({ kind: 'blocks', workgroupSize, lanes, block }))));
+  const legal = all.filter((each) => each.lanes * each.block >= leastTile && areBlocksLegal(plan, form, each, machine, interval));
+  return legal.reduce<BlocksParameters | null>((best, each) => (best !== null && costOf(plan, best) <= costOf(plan, each) ? best : each), null);
 }

@@ -273,19 +273,13 @@ class BlocksEmission {
   /** Visits the blocks of a tile in order. */
   #overBlocks(tile: Tile, body: (block: Block) => void): void {
     const builder = this.#builder;
-    const { lanes, block, unroll } = this.#parameters;
+    const { lanes, block } = this.#parameters;
     const count = tile.isWhole ? integer(lanes) : builder.let('blocks', divide(add(tile.count, integer(block - 1)), integer(block)));
     builder.comment(`the recurrence, ${block} tokens at a time`);
-    const visit = (at: KernelExpression): void => {
+    builder.for('block', { start: integer(0), end: count }, (at) => {
       const first = builder.let('first_token', multiply(at, integer(block)));
       body({ first, count: tile.isWhole ? null : builder.let('tokens', minimum(integer(block), subtract(tile.count, first))) });
-    };
-    if (!tile.isWhole || unroll === 1) {
-      builder.for('block', { start: integer(0), end: count }, visit);
-      return;
-    }
-    builder.for('blocks', { start: integer(0), end: integer(lanes / unroll) }, (group) =>
-      builder.for('block', { start: integer(0), end: integer(unroll), unroll: true }, (at) => visit(add(multiply(group, integer(unroll)), at))));
+    });
   }
 
   /** The signals that drive the states; those of a shorter block stand at its end, behind zeros. */

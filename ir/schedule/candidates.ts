@@ -61,7 +61,6 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     workgroupSize: workgroups,
     lanes: () => powers(1, 32),
     block: () => [4, 8],
-    unroll: () => [1, 2],
   },
   segments: {
     workgroupSize: workgroups,

@@ -14,6 +14,8 @@ export type Machine = {
   readonly shuffleWidth: number;
   /** threads that fill the machine; time is cut when batch × channels gives fewer */
   readonly fillingThreads: number;
+  /** numbers that a thread keeps in registers through a loop beside its work, where that is known */
+  readonly keptNumbers?: number;
 };
 
 /** `sequential`: a thread owns whole channels. */
@@ -53,8 +55,6 @@ export type BlocksParameters = {
   readonly lanes: number;
   /** tokens that states take at once; a tile has one block per thread of a channel */
   readonly block: number;
-  /** blocks of a whole tile that are written out one after another, so that loads of one hide behind products of another */
-  readonly unroll: 1 | 2;
 };
 
 /** `segments`: threads of a workgroup share channels by time; for states without an inner axis. */

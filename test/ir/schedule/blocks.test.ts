@@ -14,8 +14,8 @@ import { runAll, specOf } from '../../support/scheduled-run.ts';
 
 const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
 
-function blocks(lanes: number, workgroupSize: number, block: number, unroll: 1 | 2 = 1): BlocksParameters {
-  return { kind: 'blocks', lanes, workgroupSize, block, unroll };
+function blocks(lanes: number, workgroupSize: number, block: number): BlocksParameters {
+  return { kind: 'blocks', lanes, workgroupSize, block };
 }
 
 const complex = (order: string, axes = 'D = 4, N = 4'): string => `layer C(${axes}) {
@@ -49,7 +49,7 @@ type Case = readonly [string, BlocksParameters, { readonly length: number; reado
 
 const cases: readonly Case[] = [
   ['complex', blocks(2, 8, 4), { length: 37 }],
-  ['complex', blocks(4, 8, 8, 2), { length: 75 }],
+  ['complex', blocks(4, 8, 8), { length: 75 }],
   ['complex', blocks(1, 4, 8), { length: 16 }],
   ['complex', blocks(4, 16, 4), { length: 3 }],
   ['complex', blocks(2, 4, 4), { length: 0 }],
@@ -59,7 +59,7 @@ const cases: readonly Case[] = [
   ['odd', blocks(2, 4, 4), { length: 21 }],
   ['odd', blocks(4, 16, 8), { length: 70, pieceLength: 40 }],
   ['real', blocks(4, 8, 4), { length: 33 }],
-  ['real', blocks(2, 8, 8, 2), { length: 35, pieceLength: 8 }],
+  ['real', blocks(2, 8, 8), { length: 35, pieceLength: 8 }],
   ['two', blocks(2, 8, 4), { length: 19 }],
   ['two', blocks(4, 8, 8), { length: 64 }],
 ];
