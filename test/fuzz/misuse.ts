@@ -6,11 +6,11 @@ import { SsmError } from '../../support/diagnostic.ts';
 import { HostileError } from './hostile-values.ts';
 
 /** A layer of two channels that keeps `x`, and what a call of one token needs. */
-export const misuseText = `layer Cell(D = 4) {
+export const misuseText = `layer Cell(D = 4, N = 1) {
   input u[D]
   param a[D]
-  state x[D] { next x = 0.5 * x + a * u }
-  output y[D] = x
+  state x[D, N] { next x = 0.5 * x + a * u }
+  output y[D] = sum[N](x)
 }`;
 
 export type Subject = { readonly device: ExecutionDevice; readonly artifact: Artifact; readonly prepared: PreparedLayer; readonly layer: Layer };

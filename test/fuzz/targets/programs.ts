@@ -110,7 +110,7 @@ function checkPlugin(text: string): void {
 
 /** Fuzzers over whole programs. */
 export const programTargets: readonly FuzzTarget[] = [
-  fuzzTarget({ name: 'compiler', runs: 60, milliseconds: 20_000, inputs: programs, check: checkProgram }),
-  fuzzTarget({ name: 'typescript', runs: 500, milliseconds: 2000, inputs: () => mutatedText(typescriptTexts, [...typescriptWords, ...hostileStrings]), check: checkTypescript }),
+  fuzzTarget({ name: 'compiler', runs: 25, milliseconds: 20_000, inputs: programs, check: checkProgram }),
+  fuzzTarget({ name: 'typescript', runs: 150, milliseconds: 2000, inputs: () => mutatedText(typescriptTexts, [...typescriptWords, ...hostileStrings]), check: checkTypescript }),
   fuzzTarget({ name: 'bundler', runs: 30, milliseconds: 20_000, inputs: () => mutatedText(smallLayers), check: checkPlugin }),
 ];

@@ -75,10 +75,10 @@ function checkTuning(text: string): void {
 
 /** Fuzzers over texts. */
 export const textTargets: readonly FuzzTarget[] = [
-  fuzzTarget({ name: 'language', runs: 1200, inputs: layerTexts, check: checkLanguage }),
-  fuzzTarget({ name: 'format', runs: 500, inputs: layerTexts, check: checkFormat }),
-  fuzzTarget({ name: 'tensor-ir', runs: 400, inputs: () => mutatedText(irTexts().tensor), check: checkTensorText }),
-  fuzzTarget({ name: 'kernel-ir', runs: 600, inputs: () => mutatedText(irTexts().kernels), check: checkKernelText }),
+  fuzzTarget({ name: 'language', runs: 600, inputs: layerTexts, check: checkLanguage }),
+  fuzzTarget({ name: 'format', runs: 300, inputs: layerTexts, check: checkFormat }),
+  fuzzTarget({ name: 'tensor-ir', runs: 200, inputs: () => mutatedText(irTexts().tensor), check: checkTensorText }),
+  fuzzTarget({ name: 'kernel-ir', runs: 250, inputs: () => mutatedText(irTexts().kernels), check: checkKernelText }),
   fuzzTarget({
     name: 'tuning', runs: 600, check: checkTuning,
     inputs: () => mutatedText([JSON.stringify({ schema: 'statefuse-tuning', version: 1, entries: [tuningEntry, tuningEntry] }, null, 1)]),
