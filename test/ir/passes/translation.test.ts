@@ -67,7 +67,8 @@ const optional = ['form-convolutions', 'fuse-scan', 'regroup-forward', 'fuse-sca
 const layers = exampleLayers.filter((each) => each.convolvedAt === undefined);
 
 describe.each(layers.map((each) => [each.name, each] as const))('%s', (_name, layer) => {
-  const numbers = numbersOf(layer, 7);
+  // some sequences of every layer with resets start without one
+  const numbers = numbersOf(layer, 13);
   const modes = [['recurrence', { withRespectTo: null, checkpointInterval: 4 }], ...(layer.isTimeInvariant === true ? [['convolution', options(layer)] as const] : [])] as const;
 
   it.each(modes)('each pass keeps the meaning of the %s', (_mode, chosen) => {
