@@ -5,6 +5,7 @@
  */
 import type { Kernel } from '../ir/kernel/nodes.ts';
 import type { Plan } from '../ir/plan.ts';
+import type { ExplainedWay } from '../ir/explain/explain.ts';
 import { costOfKernel } from '../ir/explain/launch-cost.ts';
 import type { ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
 import type { Machine } from '../ir/schedule/parameters.ts';
@@ -15,18 +16,7 @@ import type { TargetName } from './artifact.ts';
 export type Way = { readonly mode: 'recurrent' | 'scan' } | { readonly mode: 'conv'; readonly convolution: Exclude<ConvolutionAlgorithm, 'auto'> };
 
 /** Per token of the forward pass from initial states of zero. */
-export type WayCost = {
-  readonly name: string;
-  readonly way: Way;
-  readonly launches: number;
-  readonly bytes: number;
-  readonly flops: number;
-  readonly exponentials: number;
-  /** logarithms, sines, roots, divisions */
-  readonly functions: number;
-  /** an estimate */
-  readonly nanoseconds: number;
-};
+export type WayCost = ExplainedWay & { readonly way: Way };
 
 /** Nanoseconds on a machine that is full. */
 export type MachineRates = {

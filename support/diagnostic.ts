@@ -67,3 +67,13 @@ export function makeDiagnostic(
 export function ssmError(code: DiagnosticCode, message: string, help: string | null = null): SsmError {
   return new SsmError([makeDiagnostic({ code, message, help })]);
 }
+
+/** What an action gives, or the diagnostics it ends with; other errors pass. */
+export function resultOrDiagnostics<Value>(action: () => Value): Value | SsmError {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof SsmError) return error;
+    throw error;
+  }
+}

@@ -78,7 +78,7 @@ async function bench(options: BenchOptions, spec: LayerSpec, compiled: CompileRe
   const sizes: RunSizes = { batch: options.batch, length: options.length };
   const entries = chosenEntries(compiled, options.entry);
   const floors = await measureFloors(device);
-  const { floor: least } = explainLayer({ spec, module: compiled.module, plans: compiled.plans, decisions: [], sizes });
+  const { floor: least } = explainLayer({ spec, module: compiled.module, plans: compiled.plans, decisions: [], sizes, choice: null });
   using layer = await device.prepare(compiled.artifact);
   using given = makeArguments({ device, spec, sizes, seed: options.seed, entries });
   using runner = makeRunner({ layer, sizes, arguments: given });

@@ -1,12 +1,9 @@
 /** `statefuse explain`: one page about a layer for a reader of papers. */
 import type { TargetName } from '../../backends/artifact.ts';
-import { explainMode, type CompileOptions } from '../../backends/compile.ts';
-import { machineRates, nameOfWay } from '../../backends/mode-costs.ts';
-import type { LayerSpec } from '../../dsl/spec.ts';
-import { explainLayer, type ExplainedChoice } from '../../ir/explain/explain.ts';
-import { SsmError } from '../../support/diagnostic.ts';
+import type { CompileOptions } from '../../backends/compile.ts';
+import { explainCompiled } from '../../backends/explain.ts';
+import { resultOrDiagnostics, SsmError } from '../../support/diagnostic.ts';
 import { diagnosticToJson } from '../../support/render-diagnostic.ts';
-import type { RunSizes } from '../../support/size.ts';
 import { compileLayer, type DumpOptions, type Progress } from '../compile-layer.ts';
 import { exitCodes, type CommandEnvironment, type ExitCode } from '../environment.ts';
 import { parseSizes, readSource, requireLayer } from '../load.ts';
@@ -37,16 +34,13 @@ export async function runExplain(
   const { spec, warnings } = requireLayer(file, { layer: options.layer ?? null, sizes: parseSizes(options.size) });
   const sizes = { batch: options.batch ?? nominal.batch, length: options.length ?? nominal.length };
   const request: CompileOptions = { target: options.target, mode: options.mode, storage: options.dtype, ...expectedSizes(options) };
-  const compiled = attempt(() => compileLayer(environment, spec, request, { ...options, tunedFor: { sizes } }, progress));
+  const compiled = resultOrDiagnostics(() => compileLayer(environment, spec, request, { ...options, tunedFor: { sizes } }, progress));
   if (compiled === null) {
     environment.writeError(`stopped after ${options.stopAfter ?? ''}\n`);
     return exitCodes.success;
   }
   const isRefused = compiled instanceof SsmError;
-  const page = explainLayer({
-    spec, sizes, module: isRefused ? null : compiled.module, plans: isRefused ? [] : compiled.plans,
-    decisions: isRefused ? [] : compiled.artifact.manifest.decisions, choice: isRefused ? null : choiceOf(spec, request, sizes),
-  });
+  const page = explainCompiled(spec, request, sizes, compiled);
   const mode = isRefused ? options.mode : compiled.artifact.manifest.mode;
   const diagnostics = [...warnings, ...(isRefused ? compiled.diagnostics : [])];
   if (options.json === true) {
@@ -56,21 +50,4 @@ export async function runExplain(
     writeDiagnostics(environment, diagnostics);
   }
   return exitCodeOf(diagnostics);
-}
-
-/** What `auto` takes, for a layer that has a recurrence. */
-function choiceOf(spec: LayerSpec, request: CompileOptions, sizes: RunSizes): ExplainedChoice | null {
-  if (!spec.body.some((item) => item.kind === 'state')) return null;
-  const { chosen, costs, reason } = explainMode(spec, request, sizes);
-  return { chosen: nameOfWay(chosen), reason, machine: machineRates[request.target].name, costs };
-}
-
-/** A target's refusal is part of the answer: the text is explained all the same. */
-function attempt<Value>(action: () => Value): Value | SsmError {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof SsmError) return error;
-    throw error;
-  }
 }

@@ -51,6 +51,7 @@ export type ExplainedWay = {
   readonly bytes: number;
   readonly flops: number;
   readonly exponentials: number;
+  /** logarithms, sines, roots, divisions */
   readonly functions: number;
   readonly nanoseconds: number;
 };
@@ -88,11 +89,11 @@ export type ExplainRequest = {
   readonly decisions: readonly ExplainedDecision[];
   /** sizes for which costs are given */
   readonly sizes: RunSizes;
-  readonly choice?: ExplainedChoice | null;
+  readonly choice: ExplainedChoice | null;
 };
 
 /** Builds the document; costs are per token at the given batch and length. */
-export function explainLayer({ spec, module, plans, decisions, sizes, choice = null }: ExplainRequest): Explanation {
+export function explainLayer({ spec, module, plans, decisions, sizes, choice }: ExplainRequest): Explanation {
   const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item] : []));
   return {
     layer: spec.name,

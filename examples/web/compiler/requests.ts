@@ -1,14 +1,14 @@
 /** What the page asks about a text: pure functions of the compiler, which the worker serves and tests call. */
 import type { Artifact, EntryPointName } from '../../../backends/artifact.ts';
-import { compileSpec, type CompileResult } from '../../../backends/compile.ts';
+import { compileSpec, type CompileOptions, type CompileResult } from '../../../backends/compile.ts';
+import { explainCompiled } from '../../../backends/explain.ts';
 import type { LayerSyntax } from '../../../dsl/ast.ts';
 import { elaborate, format, loadLayer, parse } from '../../../dsl/index.ts';
 import type { LayerSpec } from '../../../dsl/spec.ts';
-import { explainLayer } from '../../../ir/explain/explain.ts';
 import { initialParameters } from '../../../ir/initial/index.ts';
 import { printKernel } from '../../../ir/kernel/print.ts';
 import { printModule } from '../../../ir/tensor/print.ts';
-import { hasErrors, SsmError } from '../../../support/diagnostic.ts';
+import { hasErrors, resultOrDiagnostics, SsmError } from '../../../support/diagnostic.ts';
 import { pageDiagnostic } from '../services/page-diagnostic.ts';
 import type {
   AxisSize,
@@ -117,29 +117,15 @@ function describe({ code }: Artifact, sections: readonly Section[]): string {
 /** The explanation of a layer for a target; a refusal of the target is part of the answer. */
 export function explainText(request: ExplainRequest): ExplainedLayer {
   const spec = requireLayer(request);
-  const compiled = attempt(() => compileSpec(spec, { target: request.target, mode: request.mode }));
+  const options: CompileOptions = { target: request.target, mode: request.mode };
+  const compiled = resultOrDiagnostics(() => compileSpec(spec, options));
   const isRefused = compiled instanceof SsmError;
-  const explanation = explainLayer({
-    spec,
-    sizes: { batch: request.batch, length: request.length },
-    module: isRefused ? null : compiled.module,
-    plans: isRefused ? [] : compiled.plans,
-    decisions: isRefused ? [] : compiled.artifact.manifest.decisions,
-  });
+  const explanation = explainCompiled(spec, options, { batch: request.batch, length: request.length }, compiled);
   return {
     explanation,
     mode: isRefused ? request.mode : compiled.artifact.manifest.mode,
     refusals: isRefused ? compiled.diagnostics.map(pageDiagnostic) : [],
   };
-}
-
-function attempt<Value>(action: () => Value): Value | SsmError {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof SsmError) return error;
-    throw error;
-  }
 }
 
 const entriesFor: Readonly<Record<PrepareRequest['use'], readonly EntryPointName[]>> = {

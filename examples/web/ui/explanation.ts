@@ -1,5 +1,5 @@
 /** The page of `explain` as HTML: equations, what is selective, legal modes, decisions, costs of launches. */
-import type { Explanation, ExplainedEntry, ExplainedTensor } from '../../../ir/explain/explain.ts';
+import type { ExplainedChoice, Explanation, ExplainedEntry, ExplainedTensor } from '../../../ir/explain/explain.ts';
 import type { Quantity } from '../../../ir/explain/layer-facts.ts';
 import type { Remote } from '../services/remote.ts';
 import type { CompilerService, ExplainedLayer } from '../services/protocol.ts';
@@ -47,6 +47,24 @@ function part(title: string, ...children: readonly Child[]): HTMLElement {
   return make('section', { class: 'part' }, make('h3', {}, title), ...children);
 }
 
+/** What each mode is estimated to cost, and which one `auto` takes. */
+function costPart({ chosen, reason, machine, costs }: ExplainedChoice): HTMLElement {
+  const rounded = (value: number): string => String(Number(value.toPrecision(3)));
+  const table = makeTable(
+    ['mode', 'launches', 'bytes', 'operations', 'exponentials', 'other functions', 'ns (estimated)'],
+    costs.map((each) => [
+      each.name,
+      String(each.launches),
+      ...[each.bytes, each.flops, each.exponentials, each.functions, each.nanoseconds].map(rounded),
+    ]),
+  );
+  return part(
+    `Costs of modes per token on ${machine}`,
+    ...(costs.length === 0 ? [] : [table]),
+    make('p', {}, `auto takes ${chosen}: ${reason}`),
+  );
+}
+
 function explanationParts({ explanation, mode, refusals }: ExplainedLayer): readonly HTMLElement[] {
   return [
     ...(refusals.length === 0
@@ -66,6 +84,7 @@ function explanationParts({ explanation, mode, refusals }: ExplainedLayer): read
         explanation.modes.map((each) => [each.mode, verdict(each, mode), each.reason]),
       ),
     ),
+    ...(explanation.choice === null ? [] : [costPart(explanation.choice)]),
     part('Tensors', tensorTable(explanation)),
     ...(explanation.decisions.length === 0 ? [] : [part('Schedule decisions', decisionList(explanation))]),
     ...(explanation.entries.length === 0
