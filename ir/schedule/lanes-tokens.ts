@@ -11,6 +11,7 @@ import type { ValueId } from '../tensor/ops.ts';
 import type { LanesFrame, Tile } from './lanes-frame.ts';
 import { sharedValuesOf, type SharedValues } from './lanes-parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence } from './region-plan.ts';
+import { timeOfVisit } from './scan-request.ts';
 import type { PassRoots, ScanThread } from './scan-thread.ts';
 
 export type LanesTokensRequest = {
@@ -152,7 +153,7 @@ export class LanesTokens {
     const powers = new Map(ahead.powers.map((id) => [id, this.#byChannel(id, 'decay', width * steps)]));
     const drives = new Map(ahead.values.map((id) => [id, this.#byChannel(id, required(plan.names.get(id), 'name'), width * steps)]));
     builder.for('offset', { start: integer(0), end: integer(width), unroll: true }, (offset) => {
-      const time = builder.let('visit', add(tile.base, add(first, offset)));
+      const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, add(first, offset))));
       this.#begin(roots, { time, at: offset, slot: tile.slot }, { ...loaded, rows });
       thread.eachStep((site) => {
         values.beginInner(site);

@@ -48,6 +48,7 @@ export function judgeTensor(actual: RunTensor, expected: BoundedTensor, standard
   const reference = widened(expected, standard);
   const first = compare(actual.numbers, reference, { axes: actual.axes });
   const use = first.worstBoundUse;
+  if (!reference.bound.every(Number.isFinite)) return { kind: 'vacuous', use: 0, detail: 'the bound is not finite' };
   if (use > 1) return { kind: 'wrong', use, detail: `use ${use.toPrecision(3)} of the bound at ${first.worstPosition}, relative L2 ${first.relativeL2.toExponential(1)}` };
   if (first.vacuous === null || isTrivial(expected)) return { kind: 'right', use, detail: '' };
   const second = compare(actual.numbers, reference, { axes: actual.axes, relativeL2Bar: parameterGradientBars[standard.storage] });

@@ -47,7 +47,8 @@ function activated(activation: Draft['recipe']['activation'], value: Expression)
     case 'quotient': return value.over(build.sqrt(build.square(value).plus(1)));
     case 'log': return build.log1p(build.square(value));
     case 'square': return value.toThe(3).minus(value);
-    case 'max': return build.max(value, value.times(0.1));
+    // not equal at 0, where states begin: which operand of a tie has the gradient is a convention
+    case 'max': return build.max(value, value.times(0.1).minus(0.05));
   }
 }
 
