@@ -16,12 +16,13 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, binary, builtin, compose, divide, element, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, shuffleXor, subtract, variable,
+  add, binary, builtin, compose, divide, element, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, select, shuffleXor, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
+import { startDecayTotal } from './decay-total.ts';
 import { LanesExports } from './lanes-exports.ts';
 import {
   channelOf, guard, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
@@ -38,7 +39,7 @@ import type { LanesParameters } from './parameters.ts';
 import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
-import { storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
+import { isLastPiece, storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
 
 /** The kernel of one scan. */
 export function emitLanesScan(request: ScanRequest, parameters: LanesParameters): Kernel {
@@ -129,7 +130,7 @@ class LanesEmission {
   }
 
   run(): Kernel {
-    const { plan, split, name, notes } = this.#request;
+    const { plan, split, finals, name, notes } = this.#request;
     const { workgroupSize, lanes, channels, tile } = this.#parameters;
     const builder = this.#builder;
     const group = builtin('workgroup-x');
@@ -147,8 +148,12 @@ class LanesEmission {
     this.#prepareCooperative();
     const state = this.#thread.makeState(plan.recurrence, (part, lane, site) => this.#initialState(part, lane, site));
     const range = visitRange(builder, this.#request, piece);
-    if (this.#request.summary !== null) this.#summary(state, range, own, shared);
-    else this.#fullPass(state, range, own, shared);
+    const isLast = split === null || piece === null ? null : isLastPiece(builder, plan, split, piece);
+    if (this.#request.summary !== null) {
+      const end = isLast === null ? range.end : builder.let('summary_end', select(isLast, range.start, range.end));
+      this.#summary(state, { ...range, end }, own, shared);
+    } else this.#fullPass(state, range, own, shared);
+    if (finals !== null) guard(builder, isLast, () => this.#storeState(state, finals, own));
     return builder.finish({
       name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${channels} channels and ${this.#steps} states each, tiles of ${tile} tokens`],
       workgroupSize, grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
@@ -190,18 +195,17 @@ class LanesEmission {
   #summary(state: StateStore, range: Range, own: Placement, shared: Placement): void {
     const { plan } = this.#request;
     const targets = required(this.#request.summary, 'summary');
-    const shape = { ...plan.recurrence, current: targets.decay.map((_, part) => ({ ...required(plan.recurrence.current[part], 'state'), name: 'decay_total' })) };
-    const decay = this.#thread.makeState(shape, (part) => literal(part === 0 ? 1 : 0));
+    const decay = startDecayTotal(this.#thread, plan.recurrence);
     this.#declareSums();
     const token: TokenBody = (prepare, _time, index, { slot }) => {
       this.#thread.finishSum = (id, parts) => this.#finishSum(id, parts, slot, index);
       prepare();
-      this.#thread.multiplyDecay(plan.recurrence, decay);
+      decay.take();
       this.#thread.runToken(this.#full, state, []);
     };
     this.#walk(range, own, shared, { scalars: [], totals: new Map(), token, before: () => undefined, after: () => undefined });
     this.#storeState(state, targets.state, own);
-    this.#storeState(decay, targets.decay, own);
+    this.#storeState(decay.finish(), targets.decay, own);
   }
 
   /** How many tiles the tables in shared memory hold. */
@@ -244,7 +248,7 @@ class LanesEmission {
   }
 
   #fullPass(state: StateStore, range: Range, own: Placement, shared: Placement): void {
-    const { plan, yields, checkpoints, finals } = this.#request;
+    const { plan, yields, checkpoints } = this.#request;
     const builder = this.#builder;
     const inner = yields.filter((each) => hasInnerAxis(plan, each.yielded.value));
     const scalars = yields.filter((each) => !hasInnerAxis(plan, each.yielded.value));
@@ -271,7 +275,6 @@ class LanesEmission {
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
     for (const [each, total] of totals) finishRowTotals(this.#frame, { each, total, ...shared });
-    if (finals !== null) this.#storeState(state, finals, own);
   }
 
   /** Loads one tile ahead, where registers can be indexed by constants and there is something to load. */

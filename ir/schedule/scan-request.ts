@@ -47,6 +47,12 @@ export function visitRange(builder: KernelBuilder, request: ScanRequest, split: 
   return { start, end: builder.let('split_end', minimum(add(start, integer(request.split.size)), length)) };
 }
 
+/** Whether a piece is the one that is visited last, whose end nobody continues from. */
+export function isLastPiece(builder: KernelBuilder, plan: RegionPlan, split: TimeSplit, piece: KernelExpression): KernelExpression {
+  if (plan.direction === 'descending') return isEqual(piece, integer(0));
+  return isEqual(piece, subtract(builder.uniform('splits', split.count), integer(1)));
+}
+
 /** Position in time of a visit. */
 export function timeOfVisit(builder: KernelBuilder, plan: RegionPlan, visit: KernelExpression): KernelExpression {
   if (plan.baseOrder === 'forward') return visit;

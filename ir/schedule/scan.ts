@@ -102,9 +102,14 @@ export function emitScan(context: ScanLaunchContext, launch: ScanLaunch): readon
   const decayParts = plan.recurrence.coefficient.kind === 'exponent' ? 1 : plan.recurrence.coefficient.parts.length;
   const [ends, decays, carries] = [make('end', parts), make('decay', decayParts), make('carry', parts)];
   const summary = emitOne({ ...base, name: `${context.name}_summary`, yields: [], finals: null, checkpoints: null, split, summary: { state: ends, decay: decays } }, schedule);
-  const carry = emitCarry(context, launch, split, { ends, decays, carries });
-  const full = emitOne({ ...base, split, carry: carries, finals: null }, schedule);
+  const carry = emitCarry(context, finishesLastPiece(schedule) ? { ...launch, finals: null } : launch, split, { ends, decays, carries });
+  const full = emitOne({ ...base, split, carry: carries, finals: finishesLastPiece(schedule) ? launch.finals : null }, schedule);
   return [summary, carry, full];
+}
+
+/** Whether the full pass leaves the final states: the summary of the last piece is then nobody's business. */
+function finishesLastPiece({ parameters }: ScanSchedule): boolean {
+  return parameters.kind === 'lanes';
 }
 
 function emitOne(request: ScanRequest, schedule: ScanSchedule): Kernel {
