@@ -60,7 +60,8 @@ function signatureDoc(kernel: Kernel, names: KernelNames): Doc {
     ...kernel.buffers.map((each) => parameterDoc(each, names.of(each.id), restrict)),
     ...kernel.uniforms.map((each) => text(`int ${names.of(each.id)}`)),
   ];
-  const head = `extern "C" __global__ void __launch_bounds__(${kernel.workgroupSize}) ${kernel.name}(`;
+  const bounds = kernel.resident === undefined ? `${kernel.workgroupSize}` : `${kernel.workgroupSize}, ${kernel.resident}`;
+  const head = `extern "C" __global__ void __launch_bounds__(${bounds}) ${kernel.name}(`;
   return group(concat(head, indent(concat(softLine, join(parameters, concat(',', line)))), softLine, ')'));
 }
 

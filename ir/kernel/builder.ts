@@ -161,13 +161,7 @@ export function horizontalAdd(operand: KernelExpression): KernelExpression {
   return operand.type.width === 1 ? operand : { kind: 'horizontal-add', operand, type: withWidth(operand.type, 1) };
 }
 
-
-export type KernelHeader = {
-  readonly name: string;
-  readonly notes: readonly string[];
-  readonly workgroupSize: number;
-  readonly grid: readonly [SizeExpression, SizeExpression, SizeExpression];
-};
+export type KernelHeader = Pick<Kernel, 'name' | 'notes' | 'workgroupSize' | 'resident' | 'grid'>;
 
 /** Collects the statements of one kernel; nested bodies are built by callbacks. */
 export class KernelBuilder {

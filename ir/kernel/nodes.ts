@@ -57,6 +57,8 @@ export type Kernel = {
   /** lines for the header comment, made by the compiler, never user text */
   readonly notes: readonly string[];
   readonly workgroupSize: number;
+  /** a hint: how many workgroups a processor needs at once, so that a compiler may spend the registers that this leaves */
+  readonly resident?: number;
   readonly grid: readonly [SizeExpression, SizeExpression, SizeExpression];
   readonly uniforms: readonly Uniform[];
   readonly buffers: readonly Buffer[];

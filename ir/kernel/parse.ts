@@ -198,6 +198,7 @@ export function parseKernel(text: string): Kernel {
   const notes = parseLines(reader, 'note', () => unquote(cursor.take('text')));
   cursor.expect('workgroup');
   const workgroupSize = takeCount(reader);
+  const [resident] = parseLines(reader, 'resident', () => takeCount(reader));
   const grid = parseGrid(reader);
   const uniforms = parseLines(reader, 'uniform', () => parseUniform(reader));
   const buffers = parseLines(reader, 'buffer', () => parseBuffer(reader));
@@ -205,5 +206,5 @@ export function parseKernel(text: string): Kernel {
   cursor.expect('body');
   const body = parseBlock(reader);
   if (cursor.peek().kind !== 'end') failAt(cursor.peek(), `unexpected ${cursor.peek().text} after the kernel`);
-  return { name, notes, workgroupSize, grid, uniforms, buffers, shared, body };
+  return { name, notes, workgroupSize, ...(resident === undefined ? {} : { resident }), grid, uniforms, buffers, shared, body };
 }

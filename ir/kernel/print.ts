@@ -161,6 +161,7 @@ export function printKernel(kernel: Kernel): string {
     `kernel ${JSON.stringify(kernel.name)}`,
     ...kernel.notes.map((note) => `note ${JSON.stringify(note)}`),
     `workgroup ${kernel.workgroupSize}`,
+    ...(kernel.resident === undefined ? [] : [`resident ${kernel.resident}`]),
     `grid ${kernel.grid.map(printSize).join(', ')}`,
     ...kernel.uniforms.map((each) => `uniform ${reference('~', each)} = ${printSize(each.value)}`),
     ...kernel.buffers.map((each) => `buffer ${reference('@', each)} ${each.storage} ${each.access} [${printSize(each.size)}]`),
