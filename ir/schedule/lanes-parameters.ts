@@ -6,6 +6,7 @@ import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { required } from '../../support/invariant.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
+import { scalarsBehind } from './lanes-prefetch.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 
@@ -41,6 +42,28 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     }
   }
   return null;
+}
+
+/** Whether the last phase of a tile may wait until the next tile: it reads no exported value, and nothing is summed over channels token by token. */
+export function phasesMayOverlap(plan: RegionPlan): boolean {
+  if (plan.history !== null || plan.loopCount > 1 || plan.recurrenceLevel > 0) return false;
+  const { yields } = plan.op;
+  const isPerTokenSum = (sumOver: readonly string[]): boolean => plan.channels.every((each) => sumOver.includes(each.name)) && !sumOver.includes('time');
+  if (yields.some((each) => isPerTokenSum(each.sumOver))) return false;
+  const values = yields.map((each) => each.value);
+  const read = scalarsBehind(plan, values.filter((id) => !hasInnerAxis(plan, id)));
+  return !sharedValuesOf(plan, [plan.recurrence], values).exports.some((id) => read.has(id));
+}
+
+/**
+ * Parameters for sizes that fill the machine: phases overlap, and threads hold eight states instead of four,
+ * since there are enough of them (measured on Hopper: a tenth). Null where that does not apply.
+ */
+export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters): LanesParameters | null {
+  const isWide = base.prefetch && base.channelSums === 'shuffle' && plan.recurrence.current.length === 1;
+  if (!isWide || base.channels > 1 || base.lanes < 4 || plan.innerCount / base.lanes !== 4 || !phasesMayOverlap(plan)) return null;
+  const parameters: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
+  return lanesSharedBytes(plan, parameters) <= machine.sharedBytes ? parameters : null;
 }
 
 /** Bytes of workgroup memory that the schedule takes for a scan. */

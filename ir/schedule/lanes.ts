@@ -28,8 +28,8 @@ import {
   channelOf, guard, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
 } from './lanes-frame.ts';
 import { overlapPhases } from './lanes-overlap.ts';
-import { lanesGroups, sharedValuesOf } from './lanes-parameters.ts';
-import { LanesPrefetch, scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
+import { lanesGroups, phasesMayOverlap, sharedValuesOf } from './lanes-parameters.ts';
+import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
 import { LanesResults } from './lanes-results.ts';
 import { finishRowTotals } from './lanes-rows.ts';
 import { loadStates, storeStates } from './lanes-states.ts';
@@ -107,15 +107,16 @@ class LanesEmission {
     this.#isOverlapped = parameters.overlap && this.#canOverlap();
   }
 
-  /** Phases of neighbouring tiles may overlap where the last one reads no exported values and nothing is summed over channels token by token. */
   #canOverlap(): boolean {
-    const { plan, yields, summary } = this.#request;
-    if (this.#replay !== null || this.#isImmediate || !this.#parameters.prefetch || !rowsAreUnrolled(this.#frame)) return false;
-    if (summary !== null) return true;
-    if (yields.some((each) => each.sumsChannels && !each.sumsTime)) return false;
-    const results = yields.map((each) => each.yielded.value).filter((id) => !hasInnerAxis(plan, id));
-    const read = scalarsBehind(plan, results);
-    return !this.#exports.some((id) => read.has(id));
+    const { plan, summary } = this.#request;
+    if (!this.#parameters.prefetch || !rowsAreUnrolled(this.#frame)) return false;
+    return summary === null ? phasesMayOverlap(plan) : this.#replay === null && !this.#isImmediate;
+  }
+
+  /** Eight warps of 32 with many states each, or however many fit: their compiler may spend registers on independent work. */
+  #resident(): number | null {
+    const { workgroupSize, channels } = this.#parameters;
+    return this.#isOverlapped && this.#steps * channels >= 8 ? Math.max(1, Math.round(256 / workgroupSize)) : null;
   }
 
   #readsHistory(): boolean {
@@ -154,9 +155,10 @@ class LanesEmission {
       this.#summary(state, { ...range, end }, own, shared);
     } else this.#fullPass(state, range, own, shared);
     if (finals !== null) guard(builder, isLast, () => this.#storeState(state, finals, own));
+    const resident = this.#resident();
     return builder.finish({
       name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${channels} channels and ${this.#steps} states each, tiles of ${tile} tokens`],
-      workgroupSize, grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
+      workgroupSize, ...(resident === null ? {} : { resident }), grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
   }
 

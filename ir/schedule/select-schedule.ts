@@ -6,7 +6,7 @@ import type { VectorWidth } from '../kernel/nodes.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
 import { blocksParametersFor } from './blocks-parameters.ts';
-import { lanesParametersFor } from './lanes-parameters.ts';
+import { lanesParametersFor, overlappedParametersFor } from './lanes-parameters.ts';
 import { segmentsParametersFor } from './segments-parameters.ts';
 import { stepParametersFor } from './step.ts';
 
@@ -60,6 +60,11 @@ function expectedSplit(threadsPerSequence: number, machine: Machine, { expected,
   return Math.ceil(expected.length / size) < leastPieces ? null : { size };
 }
 
+/** Whether the expected batch, or any that the caller does not name, gives each processor work enough for threads with many states. */
+function fills(threadsPerSequence: number, machine: Machine, { expected }: ScheduleRequest): boolean {
+  return expected === undefined || 2 * expected.batch * threadsPerSequence >= machine.fillingThreads;
+}
+
 /** Schedule of a scan on a machine. */
 export function selectSchedule(plan: RegionPlan, machine: Machine, request: ScheduleRequest): ScheduleDecision {
   const piece = Math.max(request.interval, Math.ceil(request.pieceLength / request.interval) * request.interval);
@@ -78,8 +83,10 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
     const cut = request.mode === 'auto' ? expectedSplit((plan.channelCount * lanes.lanes) / lanes.channels, machine, request, piece) : null;
     const why = cut === null ? '' : `; time is cut because a batch of ${request.expected?.batch ?? 0} leaves the machine empty`;
-    const reason = `${lanes.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${lanes.tile} tokens${why}`;
-    return { schedule: { parameters: lanes, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
+    const overlapped = split === null && cut === null ? overlappedParametersFor(plan, machine, lanes) : null;
+    const parameters = overlapped !== null && fills(plan.channelCount * overlapped.lanes, machine, request) ? overlapped : lanes;
+    const reason = `${parameters.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${parameters.tile} tokens${why}`;
+    return { schedule: { parameters, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }
   const segments = segmentsParametersFor(plan, machine, request.interval, request.expected?.batch);
   if (segments !== null) {
