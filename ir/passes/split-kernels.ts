@@ -318,12 +318,12 @@ class KernelSplit {
     };
   }
 
-  /** Whether nothing but the results of one launch is computed from a value. */
+  /** Whether nothing but the results of one launch is computed from a value; one that is only copied out is made again by who else reads it. */
   #isInternal(id: ValueId, own: ReadonlySet<ValueId>): boolean {
     const isPartial = !this.#uses.has(id); // of a sum in pieces, read by another launch
     if (isPartial || this.#target.results.some((each) => each.value === id)) return false;
     return this.#target.instructions.filter((each) => operandsOf(each.op).includes(id)).every((user) =>
-      user.results.every((value) => own.has(value.id) || (!this.#memory.has(value.id) && isElementwise(user.op) && this.#isInternal(value.id, own))));
+      user.results.every((value) => (own.has(value.id) && this.#memory.has(value.id)) || (!this.#memory.has(value.id) && isElementwise(user.op) && this.#isInternal(value.id, own))));
   }
 
   #scan(instruction: TensorInstruction, op: AffineScanOp): void {

@@ -21,6 +21,7 @@ const simplest = { ...Object.fromEntries(Object.entries(choices).map(([field, va
 /** What a failure needs beside its text. */
 const settings: Readonly<Record<string, Partial<LayerRecipe>>> = {
   'half-output-read-again.ssm': { storage: 'bf16' },
+  'half-output-read-at-its-end.ssm': { storage: 'f16' },
   'half-sum-over-channels.ssm': { storage: 'bf16' },
 };
 
