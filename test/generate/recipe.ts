@@ -6,33 +6,19 @@
  */
 import fc from 'fast-check';
 
-/** Where transitions lie, reliability.md 2.0. */
-export const regimes = ['contracting', 'near-unit', 'unit', 'alternating', 'near-circle', 'zero', 'unstable'] as const;
-export type Regime = (typeof regimes)[number];
-
-export const rules = ['none', 'zoh', 'bilinear', 'euler', 'backward_euler', 'gbt', 'dirac'] as const;
-export type Rule = (typeof rules)[number];
-
-/** Who owns states: `channel` x[D], `modes` x[D, N], `shared` x[N] driven by all channels, `heads` x[H, D, N] with one transition per head. */
-export const layouts = ['channel', 'modes', 'shared', 'heads'] as const;
-export type Layout = (typeof layouts)[number];
-
-/** The shape list of reliability.md up to what interpreters take. */
-const lengths = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 127, 128, 129, 130, 151, 255, 257] as const;
-const channelSizes = [1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 33] as const;
-const stateSizes = [1, 2, 3, 4, 5, 7, 8, 16, 17, 64] as const;
-
 /** Values per run (batch × tokens × channels × states) that the oracle and the interpreters take in a fraction of a second. */
 const mostValues = 3000;
 
 /** What each field may be, the simplest first; entries stand as often as they are to come up. */
 export const choices = {
-  layout: [...layouts],
+  /** who owns states: `channel` x[D], `modes` x[D, N], `shared` x[N] driven by all channels, `heads` x[H, D, N] with one transition per head. */
+  layout: ['channel', 'modes', 'shared', 'heads'],
   field: ['real', 'complex'],
-  rule: [...rules],
+  rule: ['none', 'zoh', 'bilinear', 'euler', 'backward_euler', 'gbt', 'dirac'],
   /** how the drive enters a discretized state */
   inputRule: ['rule', 'rule', 'euler', 'dirac'],
-  regime: [...regimes],
+  /** where transitions lie */
+  regime: ['contracting', 'near-unit', 'unit', 'alternating', 'near-circle', 'zero', 'unstable'],
   /** where the coefficient comes from: a parameter as it is, through -exp or sigmoid, or an input */
   coefficient: ['param', 'mapped', 'input'],
   step: ['param', 'number', 'input', 'projected'],
@@ -53,11 +39,12 @@ export const choices = {
   outputTaps: ['none', 'none', 'none', 'value', 'state'],
   complexOutput: [false, true],
   applied: ['once', 'once', 'once', 'inside', 'twice'],
-  channels: [...channelSizes],
-  states: [...stateSizes],
+  channels: [1, 2, 3, 4, 5, 7, 8, 12, 16, 31, 32, 33],
+  states: [1, 2, 3, 4, 5, 7, 8, 16, 17, 64],
   heads: [1, 2, 3, 4],
   batch: [1, 2, 3, 7],
-  length: [...lengths],
+  /** one, primes, powers of two and their neighbours, up to what interpreters take */
+  length: [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 127, 128, 129, 130, 151, 255, 257],
   storage: ['f32', 'f32', 'f32', 'f16', 'bf16'],
   initial: ['zero', 'random', 'random'],
   cotangents: ['both', 'outputs'],
@@ -65,13 +52,16 @@ export const choices = {
   piecesPer: [2, 1, 3],
 } as const;
 
+export type Regime = (typeof choices)['regime'][number];
+export type Rule = (typeof choices)['rule'][number];
+
 export type LayerRecipe = { readonly [field in keyof typeof choices]: (typeof choices)[field][number] } & { readonly seed: number };
 
 /** Longest sequence up to the one asked for that keeps a run small. */
 function fitting(recipe: LayerRecipe): LayerRecipe {
   const owned = { channel: recipe.channels, modes: recipe.channels * recipe.states, shared: recipe.channels + recipe.states, heads: recipe.heads * recipe.channels * recipe.states };
   const perToken = recipe.batch * owned[recipe.layout] * (recipe.field === 'complex' ? 2 : 1) * (recipe.applied === 'twice' ? 2 : 1);
-  const length = lengths.filter((each) => each <= recipe.length && each * perToken <= mostValues).at(-1);
+  const length = choices.length.filter((each) => each <= recipe.length && each * perToken <= mostValues).at(-1);
   return length === undefined ? { ...recipe, batch: 1, channels: 2, states: 3, length: recipe.length < 33 ? recipe.length : 33 } : { ...recipe, length };
 }
 
