@@ -94,6 +94,16 @@ function needs(request: NestGroupRequest, id: ValueId, values: ReadonlySet<Value
   return definition !== undefined && operandsOf(definition.op).some((operand) => needs(request, operand, values));
 }
 
+/** Shared memory that every GPU has, in bytes. */
+const leastShared = 16_384;
+
+/** Places of the summed axis that lie in shared memory at once. */
+function depthFor({ sums }: ContractPlan): number {
+  const sides = new Set(sums.flatMap((each) => [each.left, each.right])).size;
+  const bytesPerPlace = 4 * sides * (tileRows + side);
+  return required([16, 8, 4].find((depth) => depth * bytesPerPlace <= leastShared), 'depth');
+}
+
 /** The kernel of a group that is tiles. */
 export function emitContraction(request: NestGroupRequest, plan: ContractPlan): Kernel {
   return new ContractEmission(request, plan).run();
@@ -117,7 +127,7 @@ class ContractEmission {
     this.#values = new NestValues(this.#builder, request);
     this.#tileColumns = Number(productOfSizes(plan.columns.map(request.extent))) > 32 ? 64 : 32;
     this.#workgroupSize = (tileRows / side) * (this.#tileColumns / side);
-    this.#depth = new Set(plan.sums.flatMap((each) => [each.left, each.right])).size > 3 ? 8 : 16;
+    this.#depth = depthFor(plan);
   }
 
   run(): Kernel {

@@ -90,7 +90,7 @@ function isCoefficient(value: number): boolean {
 /**
  * Whether a statement computes an elementary function (exp, log1p, softplus, φ₁, …). Their branches for
  * extreme arguments and their coefficients are not for layers to test: test/ir/numerics compares them
- * with float64 over their whole range, and mutants of them are judged there.
+ * with float64 over their whole range.
  */
 export function isOfLibrary({ statement }: Site): boolean {
   if (statement.kind !== 'let' && statement.kind !== 'var') return false;

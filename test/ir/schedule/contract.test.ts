@@ -49,6 +49,20 @@ describe('sums of products in tiles', () => {
     expect(kernels.filter((each) => each.startsWith('backward ')).length).toBeGreaterThanOrEqual(3);
   });
 
+  it('keep within the shared memory that every GPU has, with eight sides in one launch too', () => {
+    const sums = ['a', 'b', 'c', 'd'].map((name) => `sum[D](W_${name} * ${name})`).join(' + ');
+    const text = `layer F(D = 16, E = 64) {
+      input a[D], b[D], c[D], d[D]
+      param W_a[E, D], W_b[E, D], W_c[E, D], W_d[E, D]
+      output y[E] = ${sums}
+    }`;
+    const { plans } = compileSpec(specOf(text), { target: 'wgsl' });
+    const kernels = plans.flatMap((each) => each.kernels).filter((each) => each.notes.some((note) => note.startsWith('tiles of ')));
+    const bytes = kernels.map((each) => each.shared.reduce((sum, { length, type }) => sum + length * 4 * type.width, 0));
+    expect(Math.max(...kernels.map((each) => each.shared.length))).toBe(8);
+    expect(Math.max(...bytes)).toBeLessThanOrEqual(16_384);
+  });
+
   it('are not made of few results', () => {
     expect(tiledKernels(required(layers['a gated projection'], 'layer').replace('E = 18', 'E = 8'))).toEqual([]);
   });
