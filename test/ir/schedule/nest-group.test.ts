@@ -58,7 +58,7 @@ const cases: readonly (readonly [string, Readonly<Record<string, number>>, numbe
   ['s6.ssm', { D: 7, N: 4 }, 3, 9],
   ['hgrn.ssm', { D: 9 }, 2, 9],
   ['rg-lru.ssm', { H: 2, W: 3 }, 6, 9],
-  ['s5.ssm', { H: 4, P: 6 }, 11, 9],
+  ['s5.ssm', { H: 4, P: 6 }, 12, 9],
   // sums over all tokens in three pieces
   ['lru.ssm', { H: 2, N: 3 }, 11, 530],
 ];
