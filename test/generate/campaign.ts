@@ -17,6 +17,8 @@ export type CampaignOptions = {
   readonly budget?: number;
   /** every n-th layer runs on WebGPU too; 0 for none */
   readonly webgpuEvery: number;
+  /** Tensor IR and one other check per layer */
+  readonly brief?: boolean;
   /** seconds are not spent on reducing; absent: true */
   readonly reduce?: boolean;
   /** in milliseconds, never decreasing */
@@ -87,13 +89,13 @@ function record(summary: CampaignSummary, { right, vacuous, refused, checks, use
 
 /** Runs a campaign; the same seed and count give the same layers. */
 export async function runCampaign(devices: Devices, options: CampaignOptions): Promise<CampaignSummary> {
-  const { seed, count, skip = 0, budget = Infinity, webgpuEvery, now } = options;
+  const { seed, count, skip = 0, budget = Infinity, webgpuEvery, brief = false, now } = options;
   const summary: CampaignSummary = { layers: 0, outOfRange: 0, right: 0, vacuous: 0, refused: 0, checks: new Map(), uses: new Map(), failures: new Map() };
   const started = now();
   for (const [at, recipe] of fc.sample(recipes, { seed, numRuns: count }).entries()) {
     if (at < skip) continue;
     if (now() - started > budget) break;
-    const effort: Effort = { webgpu: webgpuEvery > 0 && at % webgpuEvery === 0 };
+    const effort: Effort = { brief, webgpu: webgpuEvery > 0 && at % webgpuEvery === 0 };
     const examination = await examineRecipe(recipe, devices, effort);
     if (examination === null) summary.outOfRange += 1;
     else record(summary, examination);
