@@ -3,6 +3,7 @@
  * each call, and one schedule is not good for all: where few sequences leave the machine empty, time is
  * cut into pieces. So the host gets both artifacts and the sizes from which on the second is the better.
  */
+import { leastPieces } from '../ir/schedule/select-schedule.ts';
 import type { Artifact, ManifestEntry } from './artifact.ts';
 import type { CompileOptions, CompileResult } from './compile.ts';
 
@@ -12,9 +13,6 @@ export type FewSequences = {
   readonly sequences: number;
   readonly tokens: number;
 };
-
-/** Fewer pieces than this are not worth their second reading of the tokens. */
-const leastPieces = 3;
 
 /** Largest batch that is asked about: beyond it channels alone fill any machine we know. */
 const mostSequences = 64;

@@ -94,14 +94,14 @@ function needs(request: NestGroupRequest, id: ValueId, values: ReadonlySet<Value
   return definition !== undefined && operandsOf(definition.op).some((operand) => needs(request, operand, values));
 }
 
-/** Shared memory that every GPU has, in bytes. */
-const leastShared = 16_384;
+/** Bytes of shared memory for all sides, however much a machine has: several workgroups then share a processor. */
+const stagedBytes = 16_384;
 
 /** Places of the summed axis that lie in shared memory at once. */
 function depthFor({ sums }: ContractPlan): number {
   const sides = new Set(sums.flatMap((each) => [each.left, each.right])).size;
   const bytesPerPlace = 4 * sides * (tileRows + side);
-  return required([16, 8, 4].find((depth) => depth * bytesPerPlace <= leastShared), 'depth');
+  return required([16, 8, 4].find((depth) => depth * bytesPerPlace <= stagedBytes), 'depth');
 }
 
 /** The kernel of a group that is tiles. */

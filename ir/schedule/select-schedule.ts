@@ -46,7 +46,7 @@ function sumsOverChannels(plan: RegionPlan): boolean {
 }
 
 /** Least number of pieces for which reading everything twice pays. */
-const leastPieces = 3;
+export const leastPieces = 3;
 
 /** Pieces of time for the sizes that the caller expects, or null where threads per sequence are enough. */
 function expectedSplit(threadsPerSequence: number, machine: Machine, { expected, interval }: ScheduleRequest, piece: number): SplitParameters | null {

@@ -25,7 +25,7 @@ export const hostileNames: readonly string[] = [
   `q${'0'.repeat(3000)}`, 'e1', 'E', 'O0', 'l1', 'Il1', 'iL1',
 ];
 
-/** Comments that would end early, or swallow what follows, in some target. */
+/** Comments that would end early, swallow what follows, or steer a tool (directives of type checkers) in some target. */
 export const hostileComments: readonly string[] = [
   '*/ evil(); /*', '""" + evil() + """', "''' evil()", '${evil()}', '`evil`', '\\', '\\\\', 'evil\u000bevil()', 'evil\u000cevil()', 'evil\u0085evil()', 'evil\u2028evil()', 'evil\u2029evil()', '#include "/etc/hostname"', '?>', '</script>', '--> <!--',
   '%s %n {0} {evil}', '\u0000', '@evil', '# type: ignore', '@ts-ignore', '/// <reference path="x" />', "'", '"',

@@ -58,6 +58,7 @@ export function serve<Served extends Service>(handlers: Handlers<Served>): void 
   const scope = globalThis as unknown as WorkerScope;
   scope.onmessage = ({ data }) => {
     const handler = Object.hasOwn(handlers, data.name) ? handlers[data.name] : undefined;
+    // not awaited: it posts its own failures, and requests may overlap
     void answer(scope, handler as AnyHandler | undefined, data);
   };
 }
