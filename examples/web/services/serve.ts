@@ -1,4 +1,4 @@
-/** The worker's side of a service: answers requests one by one as they come, failures as data. */
+/** The worker's side of a service: answers requests as they come, failures as data. */
 import { SsmError } from '../../../support/diagnostic.ts';
 import { pageDiagnostic } from './page-diagnostic.ts';
 import type { PageDiagnostic, Service } from './protocol.ts';
