@@ -10,9 +10,10 @@
 import { commentText, safeStem } from '../../support/namer.ts';
 import { formatSize, type SizeExpression } from '../../support/size.ts';
 import { assertNever, required } from '../../support/invariant.ts';
+import { storageBytes } from '../../ir/kernel/nodes.ts';
 import type { Manifest, ManifestDispatch, ManifestEntry, ManifestTensor } from '../artifact.ts';
 import { dynamicSharedBytes, hopper } from './target.ts';
-import { storageBytes, storageHeaders, storageNames } from './types.ts';
+import { storageHeaders, storageNames } from './types.ts';
 
 /** File name and prefix of all functions of a layer: `statefuse_selective_scan`. */
 export function cudaPrefix(manifest: Manifest): string {

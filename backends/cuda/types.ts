@@ -12,11 +12,6 @@ export const storageNames: Readonly<Record<StorageType, string>> = {
   i32: 'int', u32: 'unsigned int', i8: 'signed char', u8: 'unsigned char',
 };
 
-/** Bytes of one element in memory. */
-export const storageBytes: Readonly<Record<StorageType, number>> = {
-  f32: 4, f64: 8, f16: 2, bf16: 2, i32: 4, u32: 4, i8: 1, u8: 1,
-};
-
 /** Headers that a storage type needs; CUDA has the other types built in. */
 export function storageHeaders(storages: Iterable<StorageType>): readonly string[] {
   const all = new Set(storages);

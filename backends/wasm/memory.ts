@@ -6,6 +6,7 @@ import { InternalError } from '../../support/invariant.ts';
 import { binary, integer } from '../../ir/kernel/builder.ts';
 import {
   i32,
+  storageBytes,
   withWidth,
   type KernelExpression,
   type KernelStatement,
@@ -20,18 +21,6 @@ import { narrowBfloat, narrowHalf, widenBfloat, widenHalf } from './raise/expand
 
 type Of<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { readonly kind: Kind }>;
 type StatementOf<Kind extends KernelStatement['kind']> = Extract<KernelStatement, { readonly kind: Kind }>;
-
-/** Bytes of one element in memory. */
-export const storageBytes: Readonly<Record<StorageType, number>> = {
-  f64: 8,
-  f32: 4,
-  i32: 4,
-  u32: 4,
-  f16: 2,
-  bf16: 2,
-  i8: 1,
-  u8: 1,
-};
 
 /**
  * Largest offset that goes into an instruction. An address is computed modulo 2^32, the offset is

@@ -4,10 +4,11 @@
  */
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { evaluateSize, formatSize, type RunSizes } from '../../support/size.ts';
+import { storageBytes } from '../kernel/nodes.ts';
 import type { Plan, PlanTensor } from '../plan.ts';
 import type { TensorModule } from '../tensor/ops.ts';
 import { printFormula } from './formula.ts';
-import { bytesOf, costOfKernel } from './launch-cost.ts';
+import { costOfKernel } from './launch-cost.ts';
 import { describeModes, describeState, readOutQuantities, type ModeFacts, type Quantity, type StateFacts } from './layer-facts.ts';
 
 export type ExplainedTensor = { readonly name: string; readonly axes: readonly string[]; readonly type: string; readonly note: string };
@@ -135,7 +136,7 @@ function floorOf(spec: LayerSpec, plans: readonly Plan[], sizes: RunSizes): Expl
 }
 
 function tensorBytes(tensor: PlanTensor, sizes: RunSizes): number {
-  return tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), bytesOf(tensor.storage));
+  return tensor.dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), storageBytes[tensor.storage]);
 }
 
 function transitionForms(module: TensorModule | null): Explanation['transitionForms'] {

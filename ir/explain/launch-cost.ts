@@ -4,7 +4,7 @@
  * differ between workgroups (a triangle of tokens) count with the mean of some that are spread evenly,
  * a branch that only some invocations take counts for all.
  */
-import type { Builtin, KernelExpression, KernelStatement, Kernel, StorageType, VariableId } from '../kernel/nodes.ts';
+import { storageBytes, type Builtin, type Kernel, type KernelExpression, type KernelStatement, type VariableId } from '../kernel/nodes.ts';
 import { bodiesOf, expressionsOf, operandsOf } from '../kernel/walk.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 
@@ -18,13 +18,6 @@ export type OperationCounts = {
 };
 
 export type LaunchCost = OperationCounts & { readonly bytes: number; readonly invocations: number };
-
-const storageBytes: Readonly<Record<StorageType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };
-
-/** Bytes of one number as stored. */
-export function bytesOf(storage: StorageType): number {
-  return storageBytes[storage];
-}
 
 type Tally = { exponentials: number; functions: number; flops: number };
 type Known = { readonly value: number | null; readonly varies: boolean };
@@ -64,7 +57,7 @@ export function costOfKernel(kernel: Kernel, sizes: RunSizes, dataBranches: Data
   const invocations = grid.reduce((product, each) => product * each, kernel.workgroupSize);
   const bytes = kernel.buffers.reduce((sum, each) => {
     const passes = each.access === 'read-write' ? 2 : 1;
-    return sum + evaluateSize(each.size, sizes) * bytesOf(each.storage) * passes;
+    return sum + evaluateSize(each.size, sizes) * storageBytes[each.storage] * passes;
   }, 0);
   return {
     bytes, invocations, exponentials: mean('exponentials') * invocations, functions: mean('functions') * invocations, flops: mean('flops') * invocations,

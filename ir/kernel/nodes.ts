@@ -23,6 +23,9 @@ export type KernelType = { readonly element: ElementType; readonly width: Vector
 /** How numbers lie in a buffer; loads widen f16/bf16 to f32 and i8/u8 to i32, stores round to nearest even. */
 export type StorageType = 'f32' | 'f64' | 'f16' | 'bf16' | 'i32' | 'u32' | 'i8' | 'u8';
 
+/** Bytes of one element in memory. */
+export const storageBytes: Readonly<Record<StorageType, number>> = { f64: 8, f32: 4, i32: 4, u32: 4, f16: 2, bf16: 2, i8: 1, u8: 1 };
+
 export type VariableId = number & { readonly brand: 'VariableId' };
 export type BufferId = number & { readonly brand: 'BufferId' };
 export type SharedId = number & { readonly brand: 'SharedId' };

@@ -2,7 +2,7 @@
  * Schedule `step`: one token per sequence, for states with an inner axis on a GPU. A workgroup takes a
  * few channels and a few sequences (rows). Four neighbouring states of a channel are one vector of one
  * thread, so states are read and written once, 16 bytes at a time:
- *   first all states of the thread's rows are loaded, and what all channels share (B, C);
+ *   first all streams and states of the thread's rows are loaded, and what all channels share (B, C);
  *   A  values per channel (Δ, Δ·u, …), once per row and channel, into shared memory;
  *   B  the update of the states; rates and other values fixed in time serve all rows;
  *   C  sums over the inner axis are finished and per-channel results stored, once per row and channel.
@@ -10,18 +10,22 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import { add, builtin, divide, element, horizontalAdd, integer, KernelBuilder, less, literal, loadEarly, loadShared, minimum, multiply, remainder, splat, subtract, variable } from '../kernel/builder.ts';
-import { f32, withWidth, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable, type VectorWidth } from '../kernel/nodes.ts';
+import { f32, storageBytes, withWidth, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable, type VectorWidth } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
-import { loadValue, splitIndex, withCoordinates, type Coordinates } from './access.ts';
+import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import { toReal } from './elementwise.ts';
 import type { Machine, StepParameters } from './parameters.ts';
+import { streamsBehind } from './lanes-prefetch.ts';
 import { hasChannelAxis, hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 import { RegionValues, type InnerSite } from './region-values.ts';
 import { storeValue, type ScanRequest, type YieldTarget } from './scan-request.ts';
 import { rootIds, ScanThread, type InnerSink, type PassRoots, type StateStore } from './scan-thread.ts';
 
 const width: VectorWidth = 4;
+
+/** Threads that a processor should have at once, by the words that a thread loads for its rows at most (measured on Hopper). */
+const residentThreads = [{ words: 32, threads: 1280 }, { words: 48, threads: 1024 }] as const;
 
 /** The parameters for a plan of one token, or null if the schedule does not fit. */
 export function stepParametersFor(plan: RegionPlan, machine: Machine): StepParameters | null {
@@ -42,7 +46,10 @@ export function emitStepScan(request: ScanRequest, parameters: StepParameters): 
 }
 
 /** A row and channel of the phases that work once per channel. */
-type Item = { readonly slot: KernelExpression; readonly row: KernelExpression; readonly column: KernelExpression; readonly isValid: readonly (KernelExpression | null)[] };
+type Item = { readonly pass: KernelExpression; readonly slot: KernelExpression; readonly row: KernelExpression; readonly column: KernelExpression; readonly isValid: readonly (KernelExpression | null)[] };
+
+/** A thread's channel, and whether it is one; null where it always is. */
+type Place = { readonly coordinates: Coordinates; readonly isValid: KernelExpression | null };
 
 class StepEmission {
   readonly #request: ScanRequest;
@@ -55,6 +62,7 @@ class StepEmission {
   readonly #steps: number;
   readonly #exported = new Map<ValueId, SharedArray>();
   readonly #staged = new Map<ValueId, RegisterArray>();
+  readonly #streams = new Map<ValueId, RegisterArray>();
   readonly #sums = new Map<ValueId, SharedArray>();
 
   constructor(request: ScanRequest, parameters: StepParameters) {
@@ -83,28 +91,49 @@ class StepEmission {
     const own = this.#channelAt('channel', divide(builtin('invocation'), integer(lanes)));
     this.#thread.values.place(withCoordinates(own.coordinates, [['batch', this.#batchOf(integer(0))]]));
     this.#declareShared();
+    const shared = this.#channelAt('item_channel', remainder(builtin('invocation'), integer(this.#columns)));
+    this.#loadStreams(shared.coordinates);
     const state = this.#loadRows(own.coordinates);
     this.#thread.prepareFixed([this.#roots]);
-    const values = this.#placeItems();
+    this.#prepareItems(shared.coordinates);
     this.#eachItem((item) => {
-      values.begin(item);
+      this.#beginItem(item, shared.coordinates);
       for (const [id, array] of this.#exported) builder.storeShared(array, item.slot, toReal(this.#cooperative.scalar(id)));
     });
     builder.barrier();
     builder.for('row', { start: integer(0), end: integer(rows), unroll: true }, (row) => this.#updateRow(row, state, own));
     builder.barrier();
-    this.#eachItem((item) => this.#finishItem(values, item));
+    this.#eachItem((item) => this.#finishItem(item, shared));
+    const resident = this.#resident();
     return builder.finish({
       name, notes: [...notes, `schedule step: ${this.#columns} channels by ${rows} sequences, ${lanes} threads per channel`],
-      workgroupSize, grid: [Math.ceil(plan.channelCount / this.#columns), ceilDivideSizes('batch', rows), 1],
+      workgroupSize, ...(resident === null ? {} : { resident }), grid: [Math.ceil(plan.channelCount / this.#columns), ceilDivideSizes('batch', rows), 1],
     });
+  }
+
+  /**
+   * A step waits for memory. More threads hide more of it, as long as what each has loaded stays in its registers.
+   */
+  #resident(): number | null {
+    const { plan } = this.#request;
+    const { rows, workgroupSize } = this.#parameters;
+    const vectors = rows * this.#steps;
+    const stagedBytes = [...this.#staged.keys()].reduce((bytes, id) => bytes + storageBytes[this.#memoryOf(id).tensor.storage], 0);
+    const words = vectors * width * (plan.recurrence.current.length + stagedBytes / 4);
+    const threads = residentThreads.find((each) => words <= each.words)?.threads;
+    return threads === undefined ? null : Math.max(1, Math.floor(threads / workgroupSize));
+  }
+
+  #memoryOf(parameter: ValueId): MemoryReference {
+    const { plan, memory } = this.#request;
+    return memory(required(plan.op.operands[required(plan.parameters.get(parameter), 'parameter')], 'operand'));
   }
 
   #nameOf(id: ValueId): string {
     return required(this.#request.plan.names.get(id), 'name');
   }
 
-  #channelAt(name: string, offset: KernelExpression): { coordinates: Coordinates; isValid: KernelExpression | null } {
+  #channelAt(name: string, offset: KernelExpression): Place {
     const { plan } = this.#request;
     const builder = this.#builder;
     const index = builder.let(name, add(multiply(builtin('workgroup-x'), integer(this.#columns)), offset));
@@ -179,29 +208,51 @@ class StepEmission {
           builder.setElement(array, this.#slot(row, site.step), splat(value, width));
         });
         for (const [id, array] of this.#staged) {
-          const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-          builder.setElement(array, this.#slot(row, site.step), splat(loadEarly(loadValue(builder, memory(operand), here, this.#vector())), width));
+          builder.setElement(array, this.#slot(row, site.step), splat(loadEarly(loadValue(builder, this.#memoryOf(id), here, this.#vector())), width));
         }
       });
     });
     return states;
   }
 
-  /** The channel of a thread's items in phases A and C; values fixed in time are computed once. */
-  #placeItems(): { begin: (item: Item) => void; channel: { coordinates: Coordinates; isValid: KernelExpression | null } } {
+  /** Loads what phases A and C read per row and channel, for both. */
+  #loadStreams(channel: Coordinates): void {
     const { plan } = this.#request;
-    const channel = this.#channelAt('item_channel', remainder(builtin('invocation'), integer(this.#columns)));
-    this.#cooperative.place(withCoordinates(channel.coordinates, [['batch', this.#batchOf(integer(0))]]));
+    const builder = this.#builder;
+    const { rows, lanes } = this.#parameters;
+    const results = this.#roots.values.filter((id) => !hasInnerAxis(plan, id));
+    const at = (item: Item | null): Coordinates =>
+      withCoordinates(channel, [['batch', item === null ? integer(0) : this.#batchOf(item.row)], ['time', integer(0)]]);
+    for (const id of streamsBehind(plan, [...this.#exported.keys(), ...results], new Set())) {
+      const { type } = loadValue(builder, this.#memoryOf(id), at(null));
+      this.#streams.set(id, builder.array(`${this.#nameOf(id)}_items`, type, rows / lanes));
+    }
+    if (this.#streams.size === 0) return;
+    this.#eachItem((item) => {
+      const here = at(item);
+      for (const [id, array] of this.#streams) builder.setElement(array, item.pass, loadEarly(loadValue(builder, this.#memoryOf(id), here)));
+    });
+  }
+
+  /** Computes values of phases A and C that are fixed in time, once. */
+  #prepareItems(channel: Coordinates): void {
+    const { plan } = this.#request;
+    this.#cooperative.place(withCoordinates(channel, [['batch', this.#batchOf(integer(0))]]));
     const used = this.#thread.liveFor(this.#roots).flatMap((each) => operandsOf(each.op));
     for (const id of new Set([...used, ...this.#roots.values])) {
       const isFixed = !variesInTime(plan, id) && !hasInnerAxis(plan, id) && plan.definitions.get(id)?.op.kind !== 'constant';
       if (isFixed) this.#cooperative.scalar(id);
     }
-    const begin = (item: Item): void => {
-      this.#cooperative.place(withCoordinates(channel.coordinates, [['batch', this.#batchOf(item.row)]]));
-      this.#cooperative.beginToken(integer(0));
-    };
-    return { begin, channel };
+  }
+
+  /** Starts an item of phase A or C; `known` has what comes from elsewhere. */
+  #beginItem({ row, pass }: Item, channel: Coordinates, known: (id: ValueId) => KernelExpression | null = () => null): void {
+    this.#cooperative.place(withCoordinates(channel, [['batch', this.#batchOf(row)]]));
+    this.#cooperative.beginToken(integer(0));
+    this.#cooperative.overrideScalars((id) => {
+      const stream = this.#streams.get(id);
+      return stream === undefined ? known(id) : element(stream, pass);
+    });
   }
 
   /** The rows of a thread's channel in the phases that work once per channel. */
@@ -211,11 +262,11 @@ class StepEmission {
     const column = remainder(builtin('invocation'), integer(this.#columns));
     builder.for('pass', { start: integer(0), end: integer(rows / lanes), unroll: true }, (pass) => {
       const row = builder.let('row', add(multiply(pass, integer(lanes)), divide(builtin('invocation'), integer(this.#columns))));
-      body({ row, column, slot: builder.let('slot', add(multiply(row, integer(this.#columns)), column)), isValid: [this.#isRow(row)] });
+      body({ pass, row, column, slot: builder.let('slot', add(multiply(row, integer(this.#columns)), column)), isValid: [this.#isRow(row)] });
     });
   }
 
-  #updateRow(row: KernelExpression, state: readonly RegisterArray[], own: { coordinates: Coordinates; isValid: KernelExpression | null }): void {
+  #updateRow(row: KernelExpression, state: readonly RegisterArray[], own: Place): void {
     const { yields, finals } = this.#request;
     const builder = this.#builder;
     const { values } = this.#thread;
@@ -256,12 +307,11 @@ class StepEmission {
     this.#builder.storeShared(required(this.#sums.get(id), 'sum'), place, own);
   }
 
-  #finishItem(values: { begin: (item: Item) => void; channel: { coordinates: Coordinates; isValid: KernelExpression | null } }, item: Item): void {
+  #finishItem(item: Item, channel: Place): void {
     const { plan, yields } = this.#request;
     const { lanes, workgroupSize } = this.#parameters;
     const builder = this.#builder;
-    values.begin(item);
-    this.#cooperative.overrideScalars((id) => {
+    this.#beginItem(item, channel.coordinates, (id) => {
       const exported = this.#exported.get(id);
       return exported === undefined ? null : loadShared(exported, item.slot);
     });
@@ -270,10 +320,10 @@ class StepEmission {
       const parts = Array.from({ length: lanes }, (_, lane) => loadShared(array, add(first, integer(lane))));
       this.#cooperative.setScalar(id, builder.let(this.#nameOf(id), parts.reduce((sum, part) => add(sum, part))));
     }
-    const at = withCoordinates(values.channel.coordinates, [['batch', this.#batchOf(item.row)], ['time', integer(0)]]);
+    const at = withCoordinates(channel.coordinates, [['batch', this.#batchOf(item.row)], ['time', integer(0)]]);
     for (const each of yields.filter((one) => !hasInnerAxis(plan, one.yielded.value))) {
       const value = this.#cooperative.scalar(each.yielded.value);
-      this.#guard([...item.isValid, values.channel.isValid], () => storeValue(builder, each.target, at, value, null));
+      this.#guard([...item.isValid, channel.isValid], () => storeValue(builder, each.target, at, value, null));
     }
   }
 }

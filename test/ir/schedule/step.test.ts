@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { compileSpec } from '../../../backends/compile.ts';
 import { loadLayer } from '../../../dsl/index.ts';
 import { interpretPlan } from '../../../ir/kernel/interpret.ts';
+import { printKernel } from '../../../ir/kernel/print.ts';
 import type { Plan } from '../../../ir/plan.ts';
 import { required } from '../../../support/invariant.ts';
 import { evaluateSize } from '../../../support/size.ts';
@@ -81,5 +82,19 @@ describe('a step on a GPU', () => {
     const [actual, wanted] = [run(planOf('step'), batch), run(planOf('forward'), batch)];
     expect([...actual.keys()]).toEqual([...wanted.keys()]);
     for (const [tensor, value] of wanted) expect(relativeError(required(actual.get(tensor), tensor), value), tensor).toBeLessThan(1e-9);
+  });
+
+  it.each([['bf16', 10], ['f32', 8]] as const)('has all loads on their way before it waits, and many threads, in %s', (storage, resident) => {
+    const { spec } = loadLayer({ name: 'case.ssm', text: selective('D = 64, N = 16') }, null, { sizes: new Map() });
+    const { plans } = compileSpec(required(spec, 'layer'), { target: 'cuda', entries: 'forward-only', storage });
+    const kernel = required(plans.find((each) => each.entry === 'step')?.kernels[0], 'kernel');
+    expect(kernel.resident).toBe(resident);
+    const places = printKernel(kernel).split('\n');
+    const firstBarrier = places.findIndex((each) => /barrier/.test(each));
+    for (const stream of ['u', 'delta', 'z', 'B', 'C']) {
+      const loads = places.flatMap((each, at) => (new RegExp(`@\\d+:${stream}\\[`).test(each) ? [at] : []));
+      expect(loads.length, stream).toBeGreaterThan(0);
+      expect(Math.max(...loads), stream).toBeLessThan(firstBarrier);
+    }
   });
 });
