@@ -1,6 +1,7 @@
 /**
  * The CUDA back end: plans in, an artifact with one CUDA C++ text per kernel out. `renderCudaHeader`
- * gives the launch functions of an artifact, `renderCudaUnit` all kernels as one source file.
+ * declares an artifact's launch functions for C and C++, `renderCudaUnit` is one source file of all
+ * kernels and these functions.
  */
 import { ssmError } from '../../support/diagnostic.ts';
 import { required } from '../../support/invariant.ts';
@@ -9,11 +10,14 @@ import type { Kernel } from '../../ir/kernel/nodes.ts';
 import type { Plan } from '../../ir/plan.ts';
 import type { Artifact } from '../artifact.ts';
 import { buildManifestEntry, nameKernels, sharedBytesOf, type ManifestHeader } from '../manifest.ts';
+import { renderCudaLaunchers } from './launchers.ts';
 import { printCudaKernel } from './print.ts';
 import { raiseForCuda } from './raise.ts';
 import { hopper } from './target.ts';
 
-export { cudaPrefix, fieldNames, renderCudaHeader } from './header.ts';
+export { cudaPrefix, elementsText, fieldNames, isWritten, kernelDeclaration, sizeText } from './entry.ts';
+export { renderCudaHeader } from './header.ts';
+export { renderCudaLaunchers } from './launchers.ts';
 export { printCudaKernel } from './print.ts';
 export { dynamicSharedBytes, hopper, type CudaTarget } from './target.ts';
 
@@ -46,10 +50,10 @@ export function emitCuda(plans: readonly Plan[], header: ManifestHeader): Artifa
   };
 }
 
-/** All kernels of an artifact as one source file for nvcc or NVRTC. */
+/** All kernels of an artifact and the functions that its header declares, as one source file for nvcc. */
 export function renderCudaUnit(artifact: Artifact): string {
   const { code, manifest } = artifact;
   const texts = code.kind === 'text' ? code.kernels : null;
   const first = commentText(`kernels of ${manifest.layer}, made by ${manifest.compiler} (${manifest.contentHash})`);
-  return [`// ${first}\n`, ...required(texts, 'text of a CUDA artifact').values()].join('\n');
+  return [`// ${first}\n`, ...required(texts, 'text of a CUDA artifact').values(), renderCudaLaunchers(manifest)].join('\n');
 }

@@ -12,6 +12,9 @@ export const storageNames: Readonly<Record<StorageType, string>> = {
   i32: 'int', u32: 'unsigned int', i8: 'signed char', u8: 'unsigned char',
 };
 
+/** Element types in memory as the C header names them; C has no 16-bit floats, it passes their bits. */
+export const headerTypes: Readonly<Record<StorageType, string>> = { ...storageNames, f16: 'uint16_t', bf16: 'uint16_t' };
+
 /** Headers that a storage type needs; CUDA has the other types built in. */
 export function storageHeaders(storages: Iterable<StorageType>): readonly string[] {
   const all = new Set(storages);

@@ -87,7 +87,7 @@ std::vector<float> a_log() {
 std::vector<float> run(const Inputs& inputs, const Parameters& parameters, long long first, long long count, const Floats& from, Floats& to) {
   const Floats u(inputs.u.tokens(first, count)), delta(inputs.delta.tokens(first, count)), B(inputs.B.tokens(first, count));
   const Floats C(inputs.C.tokens(first, count)), z(inputs.z.tokens(first, count)), y(batch * count * channels);
-  const auto fill = [&](auto tensors) {
+  const auto fill = [&](auto& tensors) {
     tensors.input_u = u.get();
     tensors.input_delta = delta.get();
     tensors.input_B = B.get();
@@ -99,14 +99,17 @@ std::vector<float> run(const Inputs& inputs, const Parameters& parameters, long 
     tensors.initial_x = from.get();
     tensors.output_y = y.get();
     tensors.final_x = to.get();
-    return tensors;
   };
   if (count == 1) {
+    statefuse_S6_step_tensors tensors{};
+    fill(tensors);
     const Floats scratch(static_cast<long long>(statefuse_S6_step_scratch_bytes(batch, 1)) / 4 + 1);
-    check(statefuse_S6_step(fill(statefuse_S6_step_tensors{}), batch, 1, scratch.get(), nullptr), "step");
+    check(statefuse_S6_step(&tensors, batch, 1, scratch.get(), nullptr), "step");
   } else {
+    statefuse_S6_forward_tensors tensors{};
+    fill(tensors);
     const Floats scratch(static_cast<long long>(statefuse_S6_forward_scratch_bytes(batch, count)) / 4 + 1);
-    check(statefuse_S6_forward(fill(statefuse_S6_forward_tensors{}), batch, count, scratch.get(), nullptr), "forward");
+    check(statefuse_S6_forward(&tensors, batch, count, scratch.get(), nullptr), "forward");
   }
   return y.read();
 }

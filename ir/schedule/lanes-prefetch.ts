@@ -30,6 +30,22 @@ export function streamsBehind(plan: RegionPlan, roots: readonly ValueId[], known
   return new Set([...scalarsBehind(plan, roots, known)].filter((id) => plan.parameters.has(id)));
 }
 
+/** Registers that streams may take beside the replayed states of a tile: with more, Mamba's block spills on Ampere and Hopper. */
+const streamRegisters = 40;
+
+/**
+ * The streams of the last phase that are held in registers beside those of the next tile: all, or as many as `rows`
+ * registers each leave room for. The last phase loads the others again, from the cache.
+ */
+export function affordableStreams(early: ReadonlySet<ValueId>, late: ReadonlySet<ValueId>, rows: number): ReadonlySet<ValueId> {
+  const held = new Set<ValueId>();
+  for (const id of late) {
+    const next = new Set([...early, ...held, id]);
+    if ((next.size + held.size + 1) * rows <= streamRegisters) held.add(id);
+  }
+  return held;
+}
+
 export type PrefetchRequest = {
   readonly frame: LanesFrame;
   readonly cooperative: Placement;

@@ -29,7 +29,7 @@ import {
 } from './lanes-frame.ts';
 import { overlapPhases } from './lanes-overlap.ts';
 import { lanesGroups, phasesMayOverlap, sharedValuesOf } from './lanes-parameters.ts';
-import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
+import { affordableStreams, LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
 import { LanesResults } from './lanes-results.ts';
 import { finishRowTotals } from './lanes-rows.ts';
 import { loadStates, storeStates } from './lanes-states.ts';
@@ -283,9 +283,11 @@ class LanesEmission {
   #makePrefetch(shared: Placement, results: readonly ValueId[]): LanesPrefetch | null {
     if (!this.#parameters.prefetch || !rowsAreUnrolled(this.#frame)) return null;
     const { plan } = this.#request;
+    const early = streamsBehind(plan, this.#exports, new Set());
+    const late = streamsBehind(plan, results, new Set(this.#exports));
     return new LanesPrefetch({
-      frame: this.#frame, cooperative: shared, staged: this.#staged,
-      early: streamsBehind(plan, this.#exports, new Set()), late: streamsBehind(plan, results, new Set(this.#exports)), isOverlapped: this.#isOverlapped,
+      frame: this.#frame, cooperative: shared, staged: this.#staged, isOverlapped: this.#isOverlapped,
+      early, late: this.#replay === null ? late : affordableStreams(early, late, this.#frame.rows),
     });
   }
 

@@ -104,24 +104,24 @@ class StepEmission {
     builder.for('row', { start: integer(0), end: integer(rows), unroll: true }, (row) => this.#updateRow(row, state, own));
     builder.barrier();
     this.#eachItem((item) => this.#finishItem(item, shared));
-    const resident = this.#resident();
     return builder.finish({
       name, notes: [...notes, `schedule step: ${this.#columns} channels by ${rows} sequences, ${lanes} threads per channel`],
-      workgroupSize, ...(resident === null ? {} : { resident }), grid: [Math.ceil(plan.channelCount / this.#columns), ceilDivideSizes('batch', rows), 1],
+      workgroupSize, resident: this.#resident(), grid: [Math.ceil(plan.channelCount / this.#columns), ceilDivideSizes('batch', rows), 1],
     });
   }
 
   /**
-   * A step waits for memory. More threads hide more of it, as long as what each has loaded stays in its registers.
+   * A step waits for memory. More threads hide more of it, as long as what each has loaded stays in its registers: with
+   * more words than the table has, compilers may spend any number of registers, since they would spill a few rather.
    */
-  #resident(): number | null {
+  #resident(): number {
     const { plan } = this.#request;
     const { rows, workgroupSize } = this.#parameters;
     const vectors = rows * this.#steps;
     const stagedBytes = [...this.#staged.keys()].reduce((bytes, id) => bytes + storageBytes[this.#memoryOf(id).tensor.storage], 0);
     const words = vectors * width * (plan.recurrence.current.length + stagedBytes / 4);
     const threads = residentThreads.find((each) => words <= each.words)?.threads;
-    return threads === undefined ? null : Math.max(1, Math.floor(threads / workgroupSize));
+    return threads === undefined ? 1 : Math.max(1, Math.floor(threads / workgroupSize));
   }
 
   #memoryOf(parameter: ValueId): MemoryReference {

@@ -7,9 +7,10 @@ import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Artifact, Manifest, ManifestDispatch, ManifestEntry } from '../../backends/artifact.ts';
-import { cudaPrefix, dynamicSharedBytes, fieldNames, renderCudaHeader, renderCudaUnit } from '../../backends/cuda/index.ts';
-import { elementsText, isWritten, sizeText } from '../../backends/cuda/header.ts';
-import { storageNames } from '../../backends/cuda/types.ts';
+import {
+  cudaPrefix, dynamicSharedBytes, elementsText, fieldNames, isWritten, kernelDeclaration, renderCudaHeader, renderCudaUnit, sizeText,
+} from '../../backends/cuda/index.ts';
+import { headerTypes, storageHeaders } from '../../backends/cuda/types.ts';
 import { packCase, type GpuCase } from './pack-case.ts';
 
 const hostFolder: string = fileURLToPath(new URL('./host/', import.meta.url));
@@ -57,13 +58,13 @@ function launchAdapter(manifest: Manifest, entry: ManifestEntry): string {
   const fill = entry.tensors.flatMap((tensor, at) => {
     if (tensor.role === 'scratch') return [];
     const constant = isWritten(entry, tensor.name) ? '' : 'const ';
-    return [`  tensors.${fields.get(tensor.name) ?? ''} = static_cast<${constant}${storageNames[tensor.storage]}*>(pointers[${at}]);`];
+    return [`  tensors.${fields.get(tensor.name) ?? ''} = static_cast<${constant}${headerTypes[tensor.storage]}*>(pointers[${at}]);`];
   });
   return [
     `cudaError_t launch_${entry.name}(void* const* pointers, Size batch, Size length, void* scratch, cudaStream_t stream) {`,
     `  ${prefix}_tensors tensors{};`,
     ...(fill.length === 0 ? ['  (void)pointers;'] : fill),
-    `  return ${prefix}(tensors, batch, length, scratch, stream);`,
+    `  return ${prefix}(&tensors, batch, length, scratch, stream);`,
     '}',
   ].join('\n');
 }
@@ -77,12 +78,18 @@ export function renderEntryTables(manifest: Manifest): string {
     launchAdapter(manifest, entry),
   ]);
   const prefix = cudaPrefix(manifest);
+  const storages = manifest.entries.flatMap((entry) => entry.tensors.map((each) => each.storage));
+  const kernels = new Set(manifest.entries.flatMap((entry) => {
+    const byName = new Map(entry.tensors.map((each) => [each.name, each]));
+    return entry.dispatches.map((each) => kernelDeclaration(each, byName));
+  }));
   const rows = manifest.entries.map((entry) =>
     `    {"${entry.name}", ${entry.name}_tensors, ${entry.tensors.length}, ${entry.name}_kernels, ${entry.dispatches.length}, `
     + `${prefix}_${entry.name}_scratch_bytes, launch_${entry.name}},`);
   return `${[
     '// Tables of the layer for the host program; made together with the kernels.',
-    `#include "${prefix}.h"\n#include "table.h"`,
+    [`#include "${prefix}.h"`, '#include "table.h"', ...storageHeaders(storages)].join('\n'),
+    [...kernels].join('\n'),
     'namespace {\n\nusing namespace host;',
     ...parts,
     `const EntryRow entries[] = {\n${rows.join('\n')}\n};`,

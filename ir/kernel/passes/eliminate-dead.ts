@@ -1,17 +1,18 @@
 /**
- * Removes what no store, barrier or branch that matters can see: unused lets, variables and register
- * arrays that are only written, and loops and branches left without effect. Reading memory has no
+ * Removes what no store, barrier or branch that matters can see: unused lets, variables, register and
+ * shared arrays that are only written, and loops and branches left without effect. Reading memory has no
  * effect of its own, so unused loads go too. Header tables stay: bindings are the plan's business.
  */
-import type { ArrayId, Kernel, KernelExpression, KernelStatement, VariableId } from '../nodes.ts';
+import type { ArrayId, Kernel, KernelExpression, KernelStatement, SharedId, VariableId } from '../nodes.ts';
 import { bodiesOf, expressionsOf, mapBodies, operandsOf } from '../walk.ts';
 import { withBody } from './rewrite.ts';
 
-type Live = { readonly variables: Set<VariableId>; readonly arrays: Set<ArrayId> };
+type Live = { readonly variables: Set<VariableId>; readonly arrays: Set<ArrayId>; readonly shared: Set<SharedId> };
 
 function markExpression(expression: KernelExpression, live: Live): void {
   if (expression.kind === 'variable') live.variables.add(expression.variable.id);
   if (expression.kind === 'element') live.arrays.add(expression.array.id);
+  if (expression.kind === 'load-shared') live.shared.add(expression.array.id);
   for (const operand of operandsOf(expression)) markExpression(operand, live);
 }
 
@@ -19,9 +20,10 @@ function markExpression(expression: KernelExpression, live: Live): void {
 function isLive(statement: KernelStatement, live: Live): boolean {
   switch (statement.kind) {
     case 'store':
-    case 'store-shared':
     case 'barrier':
       return true;
+    case 'store-shared':
+      return live.shared.has(statement.array.id);
     case 'let':
     case 'var':
     case 'assign':
@@ -62,10 +64,11 @@ function sweep(body: readonly KernelStatement[], live: Live): readonly KernelSta
 
 /** Removes all dead statements. */
 export function eliminateDead(kernel: Kernel): Kernel {
-  const live: Live = { variables: new Set(), arrays: new Set() };
+  const live: Live = { variables: new Set(), arrays: new Set(), shared: new Set() };
+  const size = (): number => live.variables.size + live.arrays.size + live.shared.size;
   let before = -1;
-  while (live.variables.size + live.arrays.size !== before) {
-    before = live.variables.size + live.arrays.size;
+  while (size() !== before) {
+    before = size();
     markBody(kernel.body, live);
   }
   return withBody(kernel, sweep(kernel.body, live));

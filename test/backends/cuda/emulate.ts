@@ -1,6 +1,6 @@
 /** Executes printed CUDA kernels with the host compiler and emulator.h, for machines without a GPU. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { printCudaKernel } from '../../../backends/cuda/index.ts';
@@ -9,8 +9,7 @@ import { storageNames } from '../../../backends/cuda/types.ts';
 import type { Kernel } from '../../../ir/kernel/nodes.ts';
 import { evaluateSize, type RunSizes } from '../../../support/size.ts';
 import { required } from '../../../support/invariant.ts';
-
-const cudaHeaders = ['/usr/local/cuda/include', '/usr/local/cuda-13.0/include'].find((each) => existsSync(join(each, 'cuda_fp16.h')));
+import { cudaHeaders } from './nvcc.ts';
 
 export const canEmulate: boolean = cudaHeaders !== undefined && spawnSync('g++', ['--version']).status === 0;
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { emitCuda, printCudaKernel, renderCudaHeader, renderCudaUnit } from '../../../backends/cuda/index.ts';
+import { emitCuda, printCudaKernel, renderCudaLaunchers, renderCudaUnit } from '../../../backends/cuda/index.ts';
 import { raiseForCuda } from '../../../backends/cuda/raise.ts';
-import { KernelBuilder, add, builtin, element, integer, literal, load, loadShared, shuffleXor } from '../../../ir/kernel/builder.ts';
+import { KernelBuilder, add, builtin, convert, element, integer, literal, load, loadShared, shuffleXor, unary } from '../../../ir/kernel/builder.ts';
 import { f32 } from '../../../ir/kernel/nodes.ts';
 import { everythingKernel, header, scaleKernel, scalePlan, scanKernel, scanPlan, tensor } from './kernels.ts';
-import { compileCuda, hasNvcc, parseReport } from './nvcc.ts';
+import { compileCuda, compileHost, cudaHeaders, hasNvcc, parseReport, unitFiles } from './nvcc.ts';
 
 if (!hasNvcc) console.warn('nvcc is not installed: the CUDA texts are printed but not compiled');
 
@@ -77,7 +77,7 @@ describe('printed text', () => {
     expect(unit).toContain('extern __shared__ __align__(16) unsigned char sf_shared[];');
     expect(unit).toContain('wide_0 = reinterpret_cast<sf_vector<float, 4>*>(sf_shared + 0);');
     expect(unit).toContain('narrow_0 = reinterpret_cast<float*>(sf_shared + 64000);');
-    expect(renderCudaHeader(artifact.manifest)).toContain('cudaFuncAttributeMaxDynamicSharedMemorySize, 64012)');
+    expect(unit).toContain('cudaFuncAttributeMaxDynamicSharedMemorySize, 64012)');
     expect(() => emitCuda([plan(15000)], header)).toThrow(/SSM5001/);
   });
 });
@@ -107,11 +107,39 @@ test('a run without tokens launches nothing: final states are the initial ones, 
     { ...tensor('x.final', 'final', 'f32', []), ...state, subject: 'x' }, { ...tensor('grad.x', 'gradient', 'f32', []), ...state, subject: 'x' },
     tensor('y', 'output', 'f32', ['batch', 'length', 3]),
   ];
-  const text = renderCudaHeader(emitCuda([{ entry: 'forward', tensors, kernels: [kernel] }], header).manifest);
+  const text = renderCudaLaunchers(emitCuda([{ entry: 'forward', tensors, kernels: [kernel] }], header).manifest);
   const empty = text.slice(text.indexOf('if (batch == 0 || length == 0) {'), text.indexOf('return status;'));
-  expect(empty).toContain('cudaMemcpyAsync(tensors.final_x, tensors.initial_x, static_cast<size_t>(batch * 3ll * 4), cudaMemcpyDeviceToDevice, stream)');
-  expect(empty).toContain('cudaMemcpyAsync(tensors.gradient_x, tensors.final_cotangent_x, ');
-  expect(empty).toContain('cudaMemsetAsync(tensors.output_y, 0, ');
+  expect(empty).toContain('cudaMemcpyAsync(tensors->final_x, tensors->initial_x, static_cast<size_t>(batch * 3ll * 4), cudaMemcpyDeviceToDevice, stream)');
+  expect(empty).toContain('cudaMemcpyAsync(tensors->gradient_x, tensors->final_cotangent_x, ');
+  expect(empty).toContain('cudaMemsetAsync(tensors->output_y, 0, ');
+});
+
+test.each([
+  ['C11', ['gcc', '-std=c11', '-x', 'c']], ['C++', ['g++', '-std=c++17', '-x', 'c++']],
+])('the header is %s without a warning, with 16-bit tensors and without tensors', { skip: cudaHeaders === undefined }, (_, command) => {
+  const plans = [scanPlan({ channels: 128, states: 16 }, 'bf16'), scalePlan(), { entry: 'backward' as const, tensors: [], kernels: [] }];
+  const name = 'statefuse_hand_built';
+  const user = [
+    `#include "${name}.h"`, `#include "${name}.h"`,
+    'cudaError_t run(const uint16_t* u, uint16_t* y, void* scratch);',
+    'cudaError_t run(const uint16_t* u, uint16_t* y, void* scratch) {',
+    `  ${name}_forward_tensors tensors = {${Array.from({ length: 6 }, () => '0').join(', ')}};`,
+    '  tensors.input_u = u;', '  tensors.output_y = y;',
+    `  if (${name}_step_scratch_bytes(1, 4) == 0) return cudaErrorInvalidValue;`,
+    `  return ${name}_forward(&tensors, 1, 4, scratch, 0);`, '}', '',
+  ].join('\n');
+  expect(compileHost(command, { 'user.c': user, ...unitFiles(emitCuda(plans, header)) }, 'user.c')).toBe('');
+});
+
+test('sines may take registers that would serve another block', () => {
+  const kernelWith = (operator: 'sine' | 'exp2') => {
+    const builder = new KernelBuilder();
+    const y = builder.buffer('y', 'f32', 'write', 32);
+    builder.store(y, builtin('invocation'), unary(operator, convert(builtin('invocation'), f32)));
+    return printCudaKernel(raiseForCuda(builder.finish({ name: 'k', notes: [], workgroupSize: 32, grid: [1, 1, 1] })));
+  };
+  expect(kernelWith('sine')).toContain('__launch_bounds__(32, 1)');
+  expect(kernelWith('exp2')).toContain('__launch_bounds__(32)');
 });
 
 describe('ptxas report', () => {
@@ -120,15 +148,14 @@ describe('ptxas report', () => {
 ptxas info    : Function properties for k_0
     8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads
 ptxas info    : Used 64 registers, used 0 barriers`;
-    expect(parseReport(log)).toEqual([{ kernel: 'k_0', stackBytes: 8, spillStores: 4, spillLoads: 12, registers: 64 }]);
+    expect(parseReport(log)).toEqual([{ kernel: 'k_0', architecture: 'sm_90', stackBytes: 8, spillStores: 4, spillLoads: 12, registers: 64 }]);
   });
 });
 
 describe.skipIf(!hasNvcc)('nvcc', () => {
   test('accepts scan and scale with their header without warnings; nothing spills', () => {
     const artifact = emitCuda([scanPlan({ channels: 128, states: 16 }), scalePlan()], header);
-    const main = `${renderCudaUnit(artifact)}\n#include "layer.h"\n`;
-    const reports = compileCuda({ 'main.cu': main, 'layer.h': renderCudaHeader(artifact.manifest) }, 'main.cu');
+    const reports = compileCuda(unitFiles(artifact), 'main.cu');
     expect(reports.map((each) => each.kernel).toSorted()).toEqual(['scale_0', 'scale_1', 'scan_0']);
     for (const report of reports) expect(report).toMatchObject({ stackBytes: 0, spillStores: 0, spillLoads: 0 });
   });
@@ -158,7 +185,6 @@ describe.skipIf(!hasNvcc)('nvcc', () => {
     const kernel = builder.finish({ name: 'hostile', notes: stems, workgroupSize: 64, grid: [1, 1, 1] });
     const plan = { entry: 'forward' as const, kernels: [kernel], tensors: kernel.buffers.map((each) => tensor(each.name, each.access === 'read' ? 'input' : 'output', 'f32', [64])) };
     const artifact = emitCuda([plan], { ...header, layer: 'class' });
-    const files = { 'main.cu': `${renderCudaUnit(artifact)}\n#include "layer.h"\n`, 'layer.h': renderCudaHeader(artifact.manifest) };
-    expect(compileCuda(files, 'main.cu').map((each) => each.kernel)).toEqual(['hostile_0']);
+    expect(compileCuda(unitFiles(artifact), 'main.cu').map((each) => each.kernel)).toEqual(['hostile_0']);
   });
 });

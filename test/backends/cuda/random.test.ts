@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { emitCuda, renderCudaHeader, renderCudaUnit } from '../../../backends/cuda/index.ts';
+import { emitCuda } from '../../../backends/cuda/index.ts';
 import { interpretKernel } from '../../../ir/kernel/interpret.ts';
 import { loadedType } from '../../../ir/kernel/builder.ts';
 import { randomKernel } from '../../ir/kernel/random-kernel.ts';
@@ -16,11 +16,8 @@ test.skipIf(!hasNvcc)('nvcc accepts sample and random kernels in one unit withou
     entry: 'forward' as const, kernels: [kernel],
     tensors: kernel.buffers.map((each) => tensor(each.name, each.access === 'read' ? 'input' : 'output', each.storage, [each.size])),
   }));
-  const artifact = emitCuda(plans, header);
-  // one entry is enough for the header: the plans all have the same name
-  const one = { ...artifact.manifest, entries: artifact.manifest.entries.slice(0, 1) };
-  const files = { 'main.cu': `${renderCudaUnit(artifact)}\n#include "layer.h"\n`, 'layer.h': renderCudaHeader(one) };
-  const reports = compileCuda(files, 'main.cu');
+  const { code } = emitCuda(plans, header);
+  const reports = compileCuda({ 'main.cu': code.kind === 'text' ? [...code.kernels.values()].join('\n') : '' }, 'main.cu');
   expect(reports).toHaveLength(all.length);
   for (const report of reports) expect(report).toMatchObject({ spillStores: 0, spillLoads: 0 });
 });

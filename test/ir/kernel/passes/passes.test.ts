@@ -3,7 +3,7 @@
  * is for. A pass that has nothing to do returns the same object.
  */
 import { describe, expect, it } from 'vitest';
-import { add, binary, builtin, convert, element, integer, KernelBuilder, less, literal, load, multiply, unary, variable } from '../../../../ir/kernel/builder.ts';
+import { add, binary, builtin, convert, element, integer, KernelBuilder, less, literal, load, loadShared, multiply, unary, variable } from '../../../../ir/kernel/builder.ts';
 import { f32, i32, type Kernel, type KernelStatement } from '../../../../ir/kernel/nodes.ts';
 import { eliminateCommon } from '../../../../ir/kernel/passes/eliminate-common.ts';
 import { eliminateDead } from '../../../../ir/kernel/passes/eliminate-dead.ts';
@@ -248,5 +248,16 @@ describe('eliminateDead', () => {
     expect(kinds(eliminateDead(kernel))).toEqual(['var', 'for', 'assign', 'comment', 'store']);
     const clean = eliminateDead(kernel);
     expect(eliminateDead(clean)).toBe(clean);
+  });
+
+  it('removes stores to shared arrays that nothing reads, with what only they need', () => {
+    const kernel = kernelOf((k, y) => {
+      const [unread, read] = [k.shared('unread', f32, 4), k.shared('read', f32, 4)];
+      k.storeShared(unread, me, k.let('only', add(loadShared(read, me), literal(1))));
+      k.storeShared(read, me, literal(2));
+      k.barrier();
+      k.store(y, me, loadShared(read, me));
+    });
+    expect(kinds(eliminateDead(kernel))).toEqual(['store-shared', 'barrier', 'store']);
   });
 });
