@@ -103,6 +103,7 @@ function addCommands(program: Command, environment: CommandEnvironment, run: Run
     .action((file: string, options: ExplainOptions) => act('explain', options, () => runExplain(environment, file, options, run.progress)));
   withLayer(program.command('verify').description('compare devices and modes with a float64 reference').argument('<file>', 'text; `-` is the standard input'))
     .addOption(new Option('--device <device>', 'which device').choices(['wasm', 'webgpu', 'cuda', 'all']).default('all'))
+    .addOption(new Option('--mode <mode>', 'which mode').choices(['recurrent', 'scan', 'conv', 'all']).default('all'))
     .addOption(new Option('--batch <number>', 'sequences').argParser(positiveInteger).default(2))
     .addOption(new Option('--length <number>', 'tokens').argParser(positiveInteger).default(37))
     .addOption(new Option('--seed <number>', 'of the random numbers').argParser(positiveInteger).default(1))

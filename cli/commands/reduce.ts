@@ -32,7 +32,7 @@ async function failureOf(environment: CommandEnvironment, text: string, options:
     readInput: async () => new TextEncoder().encode(text),
   };
   try {
-    const code = await runVerify(quiet, '-', { ...options, json: true }, { pass: null });
+    const code = await runVerify(quiet, '-', { ...options, mode: 'all', json: true }, { pass: null });
     if (code !== exitCodes.diagnostics) return null;
     const { rows } = JSON.parse(document) as { readonly rows: readonly { readonly entry: string; readonly mode: string; readonly agrees: boolean }[] };
     const bad = rows.find((each) => !each.agrees);

@@ -22,6 +22,8 @@ import { makeReference, type Reference } from '../verify/reference.ts';
 
 export type VerifyOptions = {
   readonly device: DeviceName | 'all';
+  /** a step is compared with the recurrence */
+  readonly mode: Mode | 'all';
   readonly layer?: string;
   readonly size: readonly string[];
   readonly batch: number;
@@ -40,13 +42,15 @@ const cutSize = 12;
 /** No machine transforms below this length. */
 const shortestTransform = 1024;
 
-type Row = Comparison & { readonly device: DeviceName; readonly mode: 'recurrent' | 'scan' | 'conv' | 'step' };
+type Mode = 'recurrent' | 'scan' | 'conv';
+type Row = Comparison & { readonly device: DeviceName; readonly mode: Mode | 'step' };
 type Outcome = { readonly rows: Row[]; readonly notes: string[]; readonly problems: Diagnostic[] };
 type Task = {
   readonly environment: CommandEnvironment;
   readonly spec: LayerSpec;
   readonly module: TensorModule;
   readonly sizes: RunSizes;
+  readonly modes: readonly Mode[];
   readonly reference: Reference;
   readonly progress: Progress;
 };
@@ -70,9 +74,14 @@ function loadCut(file: SourceFile, options: VerifyOptions): LoadedLayer {
   }
 }
 
+/** The modes asked for, which are all that are legal; a single one may be refused by the compiler, which says why. */
+function modesOf(spec: LayerSpec, wanted: VerifyOptions['mode']): readonly Mode[] {
+  if (wanted !== 'all') return [wanted];
+  return obstaclesToConvolution(spec).length === 0 ? ['recurrent', 'scan', 'conv'] : ['recurrent', 'scan'];
+}
+
 async function verifyOn(task: Task, name: DeviceName, device: ExecutionDevice, outcome: Outcome): Promise<void> {
-  const conv = obstaclesToConvolution(task.spec);
-  for (const mode of conv.length === 0 ? (['recurrent', 'scan', 'conv'] as const) : (['recurrent', 'scan'] as const)) {
+  for (const mode of task.modes) {
     try {
       // what a run of this length executes: software devices take seconds to compile each kernel of a transform
       const convolution = task.sizes.length < shortestTransform ? 'direct' : 'auto';
@@ -157,7 +166,7 @@ export async function runVerify(
   const sizes: RunSizes = { batch: options.batch, length: options.length };
   const compiled = required(compileLayer(environment, spec, { target: 'wasm', ...intervals }, {}, progress), 'module');
   const reference = makeReference(spec, compiled.module, sizes, options.seed);
-  const task: Task = { environment, spec, module: compiled.module, sizes, reference, progress };
+  const task: Task = { environment, spec, module: compiled.module, sizes, modes: modesOf(spec, options.mode), reference, progress };
   const outcome: Outcome = { rows: [], notes: [], problems: [] };
   await verifyDevices(task, options.device, outcome);
   const isAgreed = outcome.rows.every(agrees);

@@ -34,6 +34,16 @@ describe('verify', () => {
     for (const row of document.rows) expect(row.relativeError, row.tensor).toBeLessThan(2e-6);
   });
 
+  it('takes one mode, or says why the layer does not have it', async () => {
+    const { code, output } = await runCommand(['verify', '-', '--device', 'wasm', '--mode', 'conv', '--length', '9'], { input: text });
+    expect(code).toBe(0);
+    expect(output).toMatch(/wasm +conv +backwardFinal/);
+    expect(output).not.toMatch(/recurrent|scan |step /);
+    const refused = await runCommand(['verify', '-', '--device', 'wasm', '--mode', 'conv'], { input: text.replace('zoh(0.1)', 'zoh(sigmoid(u))') });
+    expect(refused.code).toBe(1);
+    expect(refused.error).toMatch(/SSM4001/);
+  });
+
   it('shows a table', async () => {
     const { output } = await runCommand(['verify', '-', '--device', 'wasm', '--length', '9', '--seed', '7'], { input: text });
     expect(output).toMatch(/wasm +recurrent +backwardFinal +5 +gradient /);
