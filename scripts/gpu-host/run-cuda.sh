@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the CUDA suite of a folder that `pack.sh --cuda` made: unpacks it, finds NVRTC, lists the devices,
 # verifies every example on the GPU, then times and provokes errors (see cuda-suite.ts).
-# usage: run-cuda.sh [SUITE…]   suites of cuda-suite.ts; without names verify and all of them. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
+# usage: run-cuda.sh [SUITE…]   verify, conv, or suites of cuda-suite.ts; without names all but conv, which verifies
+# convolutional mode, gradients too, at lengths from 1 to 65,536. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
 packed=$(cd "$(dirname "$0")" && pwd)
 . "$packed/unpacked.sh"
 place_program || exit 1
@@ -21,23 +22,42 @@ step() {
 }
 : > "$OUT/cuda.log"
 step "$node" $main devices
-# most of the time goes to NVRTC: side by side
-mkdir logs
-for example in examples/*.ssm; do
-  [ $# -eq 0 ] || break
-  ( timeout "${LIMIT:-60}" "$node" $main verify "$example" --device cuda > "logs/$(basename "$example")" 2>&1 || echo "exit status $?" >> "logs/$(basename "$example")" ) &
-done
-wait
-for log in logs/*.ssm; do
-  [ -e "$log" ] || break
-  echo "== $log" >> "$OUT/cuda.log"
-  cat "$log" >> "$OUT/cuda.log"
-  grep -q '^exit status' "$log" && status=1
-done
-[ $# -gt 0 ] || set -- overhead dtypes errors fault
+
+# verified EXAMPLE OPTION…: adds to the example's log
+verified() {
+  example=$1; shift
+  timeout "${LIMIT:-240}" "$node" $main verify "examples/$example" --device cuda "$@" >> "logs/$example" 2>&1 || echo "exit status $?" >> "logs/$example"
+}
+# lengths one after the other, since they share machine code
+convolved() {
+  for length in 1 7 1000 4099; do verified "$@" --mode conv --batch 3 --length $length; done
+  verified "$@" --mode conv --batch 1 --length 65536
+}
+# most of the time goes to NVRTC and to the reference: examples side by side
+run_suite() {
+  rm -rf logs
+  mkdir logs
+  case $1 in
+    verify) for file in examples/*.ssm; do verified "$(basename "$file")" & done ;;
+    conv)
+      convolved s4d.ssm --size D=4 --size N=8 &
+      convolved dss.ssm --size D=4 --size N=8 &
+      convolved lru.ssm --size H=6 --size N=8 &
+      convolved s5-bidirectional.ssm --size H=6 --size P=8 & ;;
+    *) step "$node" --expose-gc js/scripts/gpu-host/cuda-suite.js "$1" ;;
+  esac
+  wait
+  for log in logs/*.ssm; do
+    [ -e "$log" ] || break
+    echo "== $log" >> "$OUT/cuda.log"
+    cat "$log" >> "$OUT/cuda.log"
+    ! grep -q '^exit status' "$log" || status=1
+  done
+}
+[ $# -gt 0 ] || set -- verify overhead dtypes errors fault
 for suite in "$@"; do
   echo "== $suite" >> "$OUT/cuda.log"
-  step "$node" --expose-gc js/scripts/gpu-host/cuda-suite.js $suite
+  run_suite "$suite"
 done
 echo "== $(ls "$XDG_CACHE_HOME/statefuse/cuda" | wc -l) cubins in the cache" >> "$OUT/cuda.log"
 grep '^{' "$OUT/cuda.log" > "$OUT/cuda.jsonl"
