@@ -21,133 +21,158 @@ export type WasmModule = {
 /** Pages of 64 KiB that the imported memory may have at most: all 32-bit addresses. */
 export const memoryPagesMaximum = 65_536;
 
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
+/** Bytes under construction. */
+type Bytes = number[];
+
+function pushUnsigned(into: Bytes, value: number): void {
   let rest = value;
   do {
     const low = rest % 128;
     rest = Math.floor(rest / 128);
-    bytes.push(rest > 0 ? low + 128 : low);
+    into.push(rest > 0 ? low + 128 : low);
   } while (rest > 0);
-  return bytes;
 }
 
-function signed(value: number): number[] {
-  const bytes: number[] = [];
+function pushSigned(into: Bytes, value: number): void {
   let rest = value | 0;
   for (;;) {
     const low = rest & 0x7f;
     rest >>= 7;
     const isLast = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(isLast ? low : low | 0x80);
-    if (isLast) return bytes;
+    into.push(isLast ? low : low | 0x80);
+    if (isLast) return;
   }
 }
 
-const bytesOf = (numbers: Float32Array | Float64Array | Int32Array): number[] => [
-  ...new Uint8Array(numbers.buffer),
-];
+/** A loop, because spreading a long list into `push` overflows the stack. */
+function pushAll(into: Bytes, bytes: ArrayLike<number>): void {
+  for (let at = 0; at < bytes.length; at += 1) into.push(bytes[at] ?? 0);
+}
 
-function encodeImmediate({ immediate }: Opcode, values: readonly number[]): number[] {
+const pushNumbers = (into: Bytes, numbers: Float32Array | Float64Array | Int32Array): void =>
+  pushAll(into, new Uint8Array(numbers.buffer));
+
+function pushImmediate(into: Bytes, { immediate }: Opcode, values: readonly number[]): void {
   switch (immediate) {
     case 'none':
-      return [];
+      return;
     case 'block':
-      return [0x40];
+      return void into.push(0x40);
     case 'i32':
-      return signed(values[0] ?? 0);
+      return pushSigned(into, values[0] ?? 0);
     case 'f32':
     case 'f32x4':
-      return bytesOf(Float32Array.from(values));
+      return pushNumbers(into, Float32Array.from(values));
     case 'f64':
-      return bytesOf(Float64Array.from(values));
+      return pushNumbers(into, Float64Array.from(values));
     case 'i32x4':
-      return bytesOf(Int32Array.from(values));
+      return pushNumbers(into, Int32Array.from(values));
     case 'label':
     case 'local':
     case 'memory':
-      return values.flatMap(unsigned);
+      return values.forEach((each) => pushUnsigned(into, each));
     case 'memory-lane':
-      return [...unsigned(values[0] ?? 0), ...unsigned(values[1] ?? 0), values[2] ?? 0];
+      pushUnsigned(into, values[0] ?? 0);
+      pushUnsigned(into, values[1] ?? 0);
+      return void into.push(values[2] ?? 0);
     case 'lane':
     case 'bytes16':
-      return [...values];
+      return pushAll(into, values);
     default:
       return immediate satisfies never;
   }
 }
 
-function encodeInstruction(instruction: Instruction): number[] {
-  if (instruction.kind === 'comment') return [];
+function pushInstruction(into: Bytes, instruction: Instruction): void {
+  if (instruction.kind === 'comment') return;
   const opcode: Opcode = opcodes[instruction.name];
-  const immediate = encodeImmediate(opcode, instruction.values);
-  return opcode.prefix === 0
-    ? [opcode.code, ...immediate]
-    : [opcode.prefix, ...unsigned(opcode.code), ...immediate];
+  if (opcode.prefix === 0) into.push(opcode.code);
+  else {
+    into.push(opcode.prefix);
+    pushUnsigned(into, opcode.code);
+  }
+  pushImmediate(into, opcode, instruction.values);
 }
 
-const vectorOf = (items: readonly (readonly number[])[]): number[] => [
-  ...unsigned(items.length),
-  ...items.flat(),
-];
-const nameBytes = (text: string): number[] =>
-  vectorOf([...new TextEncoder().encode(text)].map((byte) => [byte]));
-const section = (id: number, content: readonly number[]): number[] => [
-  id,
-  ...unsigned(content.length),
-  ...content,
-];
+/** Pushes something after the number of its bytes. */
+function pushSized(into: Bytes, push: (content: Bytes) => void): void {
+  const content: Bytes = [];
+  push(content);
+  pushUnsigned(into, content.length);
+  pushAll(into, content);
+}
+
+function pushVector<Item>(into: Bytes, items: readonly Item[], push: (into: Bytes, item: Item, at: number) => void): void {
+  pushUnsigned(into, items.length);
+  items.forEach((item, at) => push(into, item, at));
+}
+
+const pushName = (into: Bytes, text: string): void =>
+  pushSized(into, (content) => pushAll(content, new TextEncoder().encode(text)));
+
+function pushSection<Item>(into: Bytes, id: number, items: readonly Item[], push: (into: Bytes, item: Item, at: number) => void): void {
+  into.push(id);
+  pushSized(into, (content) => pushVector(content, items, push));
+}
+
+type LocalRun = { readonly type: ValueType; count: number };
 
 /** Runs of equal types, as the code section wants them. */
-function localRuns(locals: readonly ValueType[]): number[][] {
-  const runs: { type: ValueType; count: number }[] = [];
+function localRuns(locals: readonly ValueType[]): LocalRun[] {
+  const runs: LocalRun[] = [];
   for (const type of locals) {
     const last = runs.at(-1);
     if (last !== undefined && last.type === type) last.count += 1;
     else runs.push({ type, count: 1 });
   }
-  return runs.map(({ type, count }) => [...unsigned(count), valueTypeCodes[type]]);
+  return runs;
 }
 
-function encodeFunction({ locals, body }: WasmFunction): number[] {
-  const code = [...vectorOf(localRuns(locals)), ...body.flatMap(encodeInstruction), 0x0b];
-  return [...unsigned(code.length), ...code];
+function pushFunction(into: Bytes, { locals, body }: WasmFunction): void {
+  pushSized(into, (content) => {
+    pushVector(content, localRuns(locals), (runs, { type, count }) => {
+      pushUnsigned(runs, count);
+      runs.push(valueTypeCodes[type]);
+    });
+    for (const instruction of body) pushInstruction(content, instruction);
+    content.push(0x0b);
+  });
 }
 
-function distinctTypes(functions: readonly WasmFunction[]): {
-  types: string[];
-  indexOf: (one: WasmFunction) => number;
-} {
-  const keyOf = (one: WasmFunction): string => one.parameters.join(' ');
-  const types = [...new Set(functions.map(keyOf))];
-  return { types, indexOf: (one) => types.indexOf(keyOf(one)) };
-}
+const signatureOf = ({ parameters }: WasmFunction): string => parameters.join(' ');
 
 /** The bytes of a module; every function and constant is exported, the memory is `env.memory`, shared. */
 export function encodeModule({ functions, constants }: WasmModule): Uint8Array {
-  const { types, indexOf } = distinctTypes(functions);
-  const codes = (key: string): number[][] =>
-    key === '' ? [] : key.split(' ').map((type) => [valueTypeCodes[type as ValueType]]);
-  const memoryLimits = [0x03, ...unsigned(1), ...unsigned(memoryPagesMaximum)];
-  const functionExports = functions.map(({ name }, at) => [...nameBytes(name), 0x00, ...unsigned(at)]);
-  const constantExports = constants.map(({ name }, at) => [...nameBytes(name), 0x03, ...unsigned(at)]);
-  return Uint8Array.from([
-    0x00,
-    0x61,
-    0x73,
-    0x6d,
-    0x01,
-    0x00,
-    0x00,
-    0x00,
-    ...section(1, vectorOf(types.map((key) => [0x60, ...vectorOf(codes(key)), 0x00]))),
-    ...section(2, vectorOf([[...nameBytes('env'), ...nameBytes('memory'), 0x02, ...memoryLimits]])),
-    ...section(3, vectorOf(functions.map((one) => unsigned(indexOf(one))))),
-    ...section(
-      6,
-      vectorOf(constants.map(({ value }) => [valueTypeCodes.i32, 0x00, 0x41, ...signed(value), 0x0b])),
-    ),
-    ...section(7, vectorOf([...functionExports, ...constantExports])),
-    ...section(10, vectorOf(functions.map(encodeFunction))),
-  ]);
+  const types = new Map(functions.map((each) => [signatureOf(each), each.parameters]));
+  const signatures = [...types.keys()];
+  const exported = [
+    ...functions.map(({ name }, at) => ({ name, kind: 0x00, at })),
+    ...constants.map(({ name }, at) => ({ name, kind: 0x03, at })),
+  ];
+  const bytes: Bytes = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+  pushSection(bytes, 1, [...types.values()], (into, parameters) => {
+    into.push(0x60);
+    pushVector(into, parameters, (codes, type) => codes.push(valueTypeCodes[type]));
+    into.push(0x00);
+  });
+  pushSection(bytes, 2, ['memory'], (into, memory) => {
+    pushName(into, 'env');
+    pushName(into, memory);
+    into.push(0x02, 0x03);
+    pushUnsigned(into, 1);
+    pushUnsigned(into, memoryPagesMaximum);
+  });
+  pushSection(bytes, 3, functions, (into, each) => pushUnsigned(into, signatures.indexOf(signatureOf(each))));
+  pushSection(bytes, 6, constants, (into, { value }) => {
+    into.push(valueTypeCodes.i32, 0x00, 0x41);
+    pushSigned(into, value);
+    into.push(0x0b);
+  });
+  pushSection(bytes, 7, exported, (into, { name, kind, at }) => {
+    pushName(into, name);
+    into.push(kind);
+    pushUnsigned(into, at);
+  });
+  pushSection(bytes, 10, functions, pushFunction);
+  return new Uint8Array(bytes);
 }

@@ -112,7 +112,7 @@ export function expressionsOf(statement: KernelStatement): readonly KernelExpres
   }
 }
 
-/** The same statement with its direct expressions replaced (nested bodies untouched). */
+/** The same statement with its direct expressions replaced (nested bodies untouched); the same object when nothing changed. */
 export function mapExpressions(
   statement: KernelStatement,
   change: (expression: KernelExpression) => KernelExpression,
@@ -120,16 +120,26 @@ export function mapExpressions(
   switch (statement.kind) {
     case 'let':
     case 'var':
-    case 'assign':
-      return { ...statement, value: change(statement.value) };
+    case 'assign': {
+      const value = change(statement.value);
+      return value === statement.value ? statement : { ...statement, value };
+    }
     case 'set-element':
     case 'store':
-    case 'store-shared':
-      return { ...statement, index: change(statement.index), value: change(statement.value) };
-    case 'for':
-      return { ...statement, start: change(statement.start), end: change(statement.end) };
-    case 'if':
-      return { ...statement, condition: change(statement.condition) };
+    case 'store-shared': {
+      const index = change(statement.index);
+      const value = change(statement.value);
+      return index === statement.index && value === statement.value ? statement : { ...statement, index, value };
+    }
+    case 'for': {
+      const start = change(statement.start);
+      const end = change(statement.end);
+      return start === statement.start && end === statement.end ? statement : { ...statement, start, end };
+    }
+    case 'if': {
+      const condition = change(statement.condition);
+      return condition === statement.condition ? statement : { ...statement, condition };
+    }
     case 'array':
     case 'barrier':
     case 'comment':
@@ -146,14 +156,25 @@ export function bodiesOf(statement: KernelStatement): readonly (readonly KernelS
   return [];
 }
 
-/** The same statement with its nested lists replaced. */
+/** Whether two lists hold the same objects. */
+export function sameList<T>(left: readonly T[], right: readonly T[]): boolean {
+  return left === right || (left.length === right.length && left.every((each, at) => each === right[at]));
+}
+
+/** The same statement with its nested lists replaced; the same object when they hold the same statements. */
 export function mapBodies(
   statement: KernelStatement,
   change: (body: readonly KernelStatement[]) => readonly KernelStatement[],
 ): KernelStatement {
-  if (statement.kind === 'for') return { ...statement, body: change(statement.body) };
+  if (statement.kind === 'for') {
+    const body = change(statement.body);
+    return sameList(body, statement.body) ? statement : { ...statement, body };
+  }
   if (statement.kind === 'if') {
-    return { ...statement, whenTrue: change(statement.whenTrue), whenFalse: change(statement.whenFalse) };
+    const whenTrue = change(statement.whenTrue);
+    const whenFalse = change(statement.whenFalse);
+    const isSame = sameList(whenTrue, statement.whenTrue) && sameList(whenFalse, statement.whenFalse);
+    return isSame ? statement : { ...statement, whenTrue, whenFalse };
   }
   return statement;
 }

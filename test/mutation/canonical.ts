@@ -6,9 +6,9 @@
 import { literal } from '../../ir/kernel/builder.ts';
 import type { Builtin, Kernel, KernelExpression, KernelStatement, VariableId } from '../../ir/kernel/nodes.ts';
 import { eliminateDead } from '../../ir/kernel/passes/eliminate-dead.ts';
-import { rewriteBody, rewriteDirect, withBody } from '../../ir/kernel/passes/rewrite.ts';
+import { rewriteBody, withBody } from '../../ir/kernel/passes/rewrite.ts';
 import { printKernel } from '../../ir/kernel/print.ts';
-import { expressionsOf, mapOperands, operandsOf, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
+import { expressionsOf, mapExpressions, mapOperands, operandsOf, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
 
 /** Values of an integer or flag by invocation. */
 type Table = readonly number[];
@@ -97,7 +97,7 @@ function foldInvocations(kernel: Kernel): Kernel {
     if (table === null || first === undefined) return mapOperands(node, fold);
     return literal(table.every((value) => value === first) ? first : fingerprint(table), node.type);
   };
-  return withBody(kernel, rewriteBody(kernel.body, (statement) => foldFlow(rewriteDirect(statement, fold))));
+  return withBody(kernel, rewriteBody(kernel.body, (statement) => foldFlow(mapExpressions(statement, fold))));
 }
 
 /** Variables and arrays that something else than their own next value depends on. */

@@ -4,8 +4,8 @@
  */
 import { add, extract, integer, literal, subtract, variable } from '../../ir/kernel/builder.ts';
 import { sameType, f32, i32, withWidth, type Kernel, type KernelExpression, type KernelStatement, type Uniform } from '../../ir/kernel/nodes.ts';
-import { rewriteBody, rewriteDirect } from '../../ir/kernel/passes/rewrite.ts';
-import { rewriteExpression, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
+import { rewriteBody } from '../../ir/kernel/passes/rewrite.ts';
+import { mapExpressions, rewriteExpression, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
 import { addSizes } from '../../support/size.ts';
 import type { ExpressionSite, Site, StatementSite } from './sites.ts';
 
@@ -105,7 +105,7 @@ function reverseLoop(statement: StatementOf<'for'>): readonly (readonly KernelSt
   const mirrored = subtract(last, variable(statement.variable));
   const turn = (expression: KernelExpression): KernelExpression =>
     rewriteExpression(expression, (node) => (node.kind === 'variable' && node.variable.id === statement.variable.id ? mirrored : node));
-  return [[{ ...statement, body: rewriteBody(body, (each) => [rewriteDirect(each, turn)]) }]];
+  return [[{ ...statement, body: rewriteBody(body, (each) => [mapExpressions(each, turn)]) }]];
 }
 
 function shiftBounds(loop: StatementOf<'for'>): readonly (readonly KernelStatement[])[] {
@@ -209,7 +209,7 @@ function smallerUniform(kernel: Kernel, of: Uniform): Kernel {
   const smaller: Uniform = { ...of, value: addSizes(of.value, -1) };
   const replace = (expression: KernelExpression): KernelExpression =>
     rewriteExpression(expression, (node) => (node.kind === 'uniform' && node.uniform === of ? { ...node, uniform: smaller } : node));
-  const body = rewriteBody(kernel.body, (statement) => [rewriteDirect(statement, replace)]);
+  const body = rewriteBody(kernel.body, (statement) => [mapExpressions(statement, replace)]);
   return { ...kernel, body, uniforms: kernel.uniforms.map((each) => (each === of ? smaller : each)) };
 }
 

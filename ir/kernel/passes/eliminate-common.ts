@@ -9,55 +9,93 @@
 import { variable as variableOf } from '../builder.ts';
 import type { ElementType, Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
 import { printExpression } from '../print.ts';
-import { bodiesOf, expressionsOf, mapOperands, operandsOf, rewriteExpression } from '../walk.ts';
-import { freshIds, isTrivial, mutableVariables, rewriteDirect, rewriteInner, withBody } from './rewrite.ts';
+import { formatType } from '../types.ts';
+import { bodiesOf, expressionsOf, mapBodies, mapExpressions, mapOperands, operandsOf, rewriteExpression, sameList } from '../walk.ts';
+import { freshIds, isTrivial, mutableVariables, withBody } from './rewrite.ts';
 
 type Body = readonly KernelStatement[];
 
 type Namer = {
   readonly fresh: () => number;
   readonly mutable: ReadonlySet<VariableId>;
-  /** texts of nodes, which are compared often */
-  readonly keys: WeakMap<KernelExpression, string>;
+  /** of nodes, which are looked at often */
+  readonly facts: WeakMap<KernelExpression, Facts>;
+  /** numbers of distinct expressions */
+  readonly numbers: Map<string, number>;
   /** lets whose value is another name */
   readonly aliases: Map<VariableId, KernelExpression>;
 };
 
-function keyOf(expression: KernelExpression, { keys }: Namer): string {
-  const known = keys.get(expression);
-  if (known !== undefined) return known;
-  const key = printExpression(expression);
-  keys.set(expression, key);
-  return key;
+type Facts = {
+  /** reads neither memory nor mutable variables */
+  readonly isFixed: boolean;
+  /** worth a name: fixed, and more than an index plus a constant */
+  readonly isCandidate: boolean;
+  /** the same for fixed expressions that look alike; -1 for others */
+  readonly key: number;
+};
+
+/** What a fixed expression is apart from its operands. */
+function headOf(expression: KernelExpression): string {
+  switch (expression.kind) {
+    case 'literal': return printExpression(expression);
+    case 'variable': return `%${expression.variable.id}`;
+    case 'uniform': return `~${expression.uniform.id}`;
+    case 'builtin': return expression.builtin;
+    case 'unary':
+    case 'binary': return expression.operator;
+    case 'convert':
+    case 'bitcast': return `${expression.kind} ${formatType(expression.type)}`;
+    case 'splat': return `splat ${expression.type.width}`;
+    case 'extract': return `extract ${expression.lane}`;
+    default: return expression.kind;
+  }
 }
 
-function isFixed(expression: KernelExpression, namer: Namer): boolean {
+function isFixedNode(expression: KernelExpression, { mutable }: Namer): boolean {
   switch (expression.kind) {
     case 'variable':
-      return !namer.mutable.has(expression.variable.id);
+      return !mutable.has(expression.variable.id);
     case 'load':
     case 'load-shared':
     case 'element':
     case 'shuffle-xor':
       return false;
     default:
-      return operandsOf(expression).every((each) => isFixed(each, namer));
+      return true;
   }
 }
 
-/** Worth a name: pure, and more than an index plus a constant. */
-function isCandidate(expression: KernelExpression, namer: Namer): boolean {
-  if (isTrivial(expression) || !isFixed(expression, namer)) return false;
-  if (expression.kind !== 'binary' || expression.type.element !== 'i32') return true;
-  const isOffset = expression.operator === 'add' || expression.operator === 'subtract';
-  return !(isOffset && isTrivial(expression.left) && expression.right.kind === 'literal');
+/** An index plus a constant, which targets add for nothing. */
+function isOffset(expression: KernelExpression): boolean {
+  if (expression.kind !== 'binary' || expression.type.element !== 'i32') return false;
+  const isSum = expression.operator === 'add' || expression.operator === 'subtract';
+  return isSum && isTrivial(expression.left) && expression.right.kind === 'literal';
 }
 
-/** Occurrences by text; operands of a repeated expression count once, since it will be named. */
-function countIn(body: Body, namer: Namer, counts: Map<string, number> = new Map()): Map<string, number> {
+function factsOf(expression: KernelExpression, namer: Namer): Facts {
+  const known = namer.facts.get(expression);
+  if (known !== undefined) return known;
+  const operands = operandsOf(expression).map((each) => factsOf(each, namer));
+  const isFixed = isFixedNode(expression, namer) && operands.every((each) => each.isFixed);
+  const isCandidate = isFixed && operands.length > 0 && !isOffset(expression);
+  const key = isFixed ? numberOf([headOf(expression), ...operands.map((each) => each.key)].join(' '), namer) : -1;
+  const facts: Facts = { isFixed, isCandidate, key };
+  namer.facts.set(expression, facts);
+  return facts;
+}
+
+function numberOf(text: string, { numbers }: Namer): number {
+  const known = numbers.get(text) ?? numbers.size;
+  numbers.set(text, known);
+  return known;
+}
+
+/** Occurrences by key; operands of a repeated expression count once, since it will be named. */
+function countIn(body: Body, namer: Namer, counts: Map<number, number> = new Map()): Map<number, number> {
   const count = (expression: KernelExpression): void => {
-    if (isCandidate(expression, namer)) {
-      const key = keyOf(expression, namer);
+    const { isCandidate, key } = factsOf(expression, namer);
+    if (isCandidate) {
       const before = counts.get(key) ?? 0;
       counts.set(key, before + 1);
       if (before > 0) return;
@@ -78,13 +116,13 @@ function resolveAliases(expression: KernelExpression, { aliases }: Namer): Kerne
   return rewriteExpression(expression, (node) => (node.kind === 'variable' ? aliases.get(node.variable.id) ?? node : node));
 }
 
-function eliminateIn(body: Body, outer: ReadonlyMap<string, Variable>, namer: Namer): Body {
+function eliminateIn(body: Body, outer: ReadonlyMap<number, Variable>, namer: Namer): Body {
   const available = new Map(outer);
   const counts = countIn(body, namer);
   const made: KernelStatement[] = [];
   const replace = (expression: KernelExpression): KernelExpression => {
-    if (!isCandidate(expression, namer)) return mapOperands(expression, replace);
-    const key = keyOf(expression, namer);
+    const { isCandidate, key } = factsOf(expression, namer);
+    if (!isCandidate) return mapOperands(expression, replace);
     const known = available.get(key);
     if (known !== undefined) return variableOf(known);
     const value = mapOperands(expression, replace);
@@ -96,31 +134,32 @@ function eliminateIn(body: Body, outer: ReadonlyMap<string, Variable>, namer: Na
     return variableOf(variable);
   };
   for (const original of body) {
-    const statement = rewriteDirect(original, (each) => resolveAliases(each, namer));
+    const statement = mapExpressions(original, (each) => resolveAliases(each, namer));
     if (statement.kind === 'let') eliminateInLet(statement);
-    else made.push(rewriteInner(rewriteDirect(statement, replace), (inner) => eliminateIn(inner, available, namer)));
+    else made.push(mapBodies(mapExpressions(statement, replace), (inner) => eliminateIn(inner, available, namer)));
   }
   /** A let gives its own name to its value instead of a new one. */
   function eliminateInLet(statement: Extract<KernelStatement, { readonly kind: 'let' }>): void {
     const { variable, value } = statement;
-    const isNameable = isCandidate(value, namer);
-    const known = isNameable ? available.get(keyOf(value, namer)) : undefined;
+    const { isCandidate, key } = factsOf(value, namer);
+    const known = isCandidate ? available.get(key) : undefined;
     if (known !== undefined) {
       namer.aliases.set(variable.id, variableOf(known));
       return;
     }
-    made.push(rewriteDirect(statement, (each) => mapOperands(each, replace)));
-    if (isNameable) available.set(keyOf(value, namer), variable);
+    made.push(mapExpressions(statement, (each) => mapOperands(each, replace)));
+    if (isCandidate) available.set(key, variable);
   }
-  return made.length === body.length && made.every((each, at) => each === body[at]) ? body : made;
+  return sameList(made, body) ? body : made;
 }
 
 /** Repeats until nothing is found: names make further expressions equal. */
 export function eliminateCommon(kernel: Kernel): Kernel {
+  const mutable = mutableVariables(kernel.body);
+  const namer: Namer = { fresh: freshIds(kernel), mutable, facts: new WeakMap(), numbers: new Map(), aliases: new Map() };
   let result = kernel;
   for (let round = 0; round < 4; round += 1) {
-    const mutable = mutableVariables(result.body);
-    const namer: Namer = { fresh: freshIds(result), mutable, keys: new WeakMap(), aliases: new Map() };
+    namer.aliases.clear();
     const next = withBody(result, eliminateIn(result.body, new Map(), namer));
     if (next === result) return result;
     result = next;

@@ -8,8 +8,8 @@
 import { variable as variableOf } from '../builder.ts';
 import type { ElementType, Kernel, KernelExpression, KernelStatement, Variable, VariableId } from '../nodes.ts';
 import { printExpression } from '../print.ts';
-import { mapOperands, operandsOf, visitStatements } from '../walk.ts';
-import { freshIds, isTrivial, rewriteBody, rewriteDirect, withBody } from './rewrite.ts';
+import { mapExpressions, mapOperands, operandsOf, visitStatements } from '../walk.ts';
+import { freshIds, isTrivial, rewriteBody, withBody } from './rewrite.ts';
 
 type Loop = Extract<KernelStatement, { readonly kind: 'for' }>;
 type Let = Extract<KernelStatement, { readonly kind: 'let' }>;
@@ -106,7 +106,7 @@ function hoistLoop(loop: Loop, hoister: Hoister): readonly KernelStatement[] {
   };
   const body = loop.body.flatMap((statement): readonly KernelStatement[] => {
     if (statement.kind === 'let' && moveLet(statement)) return [];
-    return [rewriteDirect(statement, replace)];
+    return [mapExpressions(statement, replace)];
   });
   function moveLet(statement: Let): boolean {
     if (!isInvariant(statement.value, changed, hoister)) return false;

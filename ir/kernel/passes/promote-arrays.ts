@@ -7,8 +7,8 @@
  */
 import { literal, variable } from '../builder.ts';
 import type { ArrayId, Kernel, KernelExpression, KernelStatement, RegisterArray, Variable, VariableId } from '../nodes.ts';
-import { operandsOf, rewriteExpression, visitExpressions, visitStatements } from '../walk.ts';
-import { freshIds, rewriteBody, rewriteDirect, rewriteInner, withBody } from './rewrite.ts';
+import { mapBodies, mapExpressions, operandsOf, rewriteExpression, visitExpressions, visitStatements } from '../walk.ts';
+import { freshIds, rewriteBody, withBody } from './rewrite.ts';
 
 /** Arrays of which some use is not a literal index inside of the array. */
 function dynamicArrays(kernel: Kernel): ReadonlySet<ArrayId> {
@@ -72,7 +72,7 @@ function delayDefinitions(body: readonly KernelStatement[], promoted: ReadonlySe
 }
 
 function promoteStatement(statement: KernelStatement, elements: Elements): readonly KernelStatement[] {
-  const changed = rewriteDirect(statement, (expression) =>
+  const changed = mapExpressions(statement, (expression) =>
     rewriteExpression(expression, (node) => {
       const found = node.kind === 'element' ? elementAt(elements, node.array, node.index) : undefined;
       return found === undefined ? node : variable(found);
@@ -92,7 +92,7 @@ export function promoteArrays(kernel: Kernel): Kernel {
   if (elements.size === 0) return kernel;
   const promoted = new Set([...elements.values()].flat().map((each) => each.id));
   const delayIn = (body: readonly KernelStatement[]): readonly KernelStatement[] =>
-    delayDefinitions(body.map((statement) => rewriteInner(statement, delayIn)), promoted);
+    delayDefinitions(body.map((statement) => mapBodies(statement, delayIn)), promoted);
   const replaced = rewriteBody(kernel.body, (statement) => promoteStatement(statement, elements));
   return withBody(kernel, delayIn(replaced));
 }

@@ -7,34 +7,14 @@ import {
   f32, i32, sameType,
   type ArrayId, type Kernel, type KernelExpression, type KernelStatement, type RegisterArray, type Variable, type VariableId,
 } from '../nodes.ts';
-import { bodiesOf, expressionsOf, mapBodies, mapExpressions, operandsOf, rewriteExpression, visitStatements } from '../walk.ts';
+import { mapBodies, mapExpressions, operandsOf, rewriteExpression, sameList, visitStatements } from '../walk.ts';
 
 type Body = readonly KernelStatement[];
 
-function sameList<T>(left: readonly T[], right: readonly T[]): boolean {
-  return left.length === right.length && left.every((each, at) => each === right[at]);
-}
-
 /** Replaces each statement by a list, inner bodies first; the same list when nothing changed. */
 export function rewriteBody(body: Body, change: (statement: KernelStatement) => Body): Body {
-  const made = body.flatMap((statement) => change(rewriteInner(statement, (inner) => rewriteBody(inner, change))));
+  const made = body.flatMap((statement) => change(mapBodies(statement, (inner) => rewriteBody(inner, change))));
   return sameList(made, body) ? body : made;
-}
-
-/** The statement with its bodies replaced; the same object when they are the same. */
-export function rewriteInner(statement: KernelStatement, change: (body: Body) => Body): KernelStatement {
-  const before = bodiesOf(statement);
-  if (before.length === 0) return statement;
-  const changed = mapBodies(statement, change);
-  return sameList(bodiesOf(changed), before) ? statement : changed;
-}
-
-/** The statement with its direct expressions replaced; the same object when they are the same. */
-export function rewriteDirect(
-  statement: KernelStatement, change: (expression: KernelExpression) => KernelExpression,
-): KernelStatement {
-  const changed = mapExpressions(statement, change);
-  return sameList(expressionsOf(changed), expressionsOf(statement)) ? statement : changed;
 }
 
 /** The kernel with this body; the same object when it is the same body. */
@@ -132,7 +112,7 @@ function targetOf(variable: Variable, { variables }: Substitution): Variable {
 /** A copy of the body whose definitions have fresh ids, with folding under the substitution. */
 export function copyBody(body: Body, substitution: Substitution, options: CopyOptions): Body {
   const rename = (expression: KernelExpression): KernelExpression => substitute(expression, substitution);
-  return body.flatMap((statement) => copyStatement(rewriteDirect(statement, rename), substitution, options));
+  return body.flatMap((statement) => copyStatement(mapExpressions(statement, rename), substitution, options));
 }
 
 function isConstantName(value: KernelExpression, { mutable }: CopyOptions): boolean {
