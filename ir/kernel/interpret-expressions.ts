@@ -7,11 +7,10 @@
 import { assertNever, required } from '../../support/invariant.ts';
 import { noteRead, type Lanes, type Machine, type Memory } from './interpret-machine.ts';
 import {
-  binaryFunctions, conversion, finisher, integerFunction, reinterpretation, storageRounding, unaryFunctions, type Finish,
+  applyBinary, conversion, finisher, integerFunction, needsCare, reinterpretation, storageRounding, unaryFunctions, type Finish,
 } from './interpret-operators.ts';
 import type { KernelExpression } from './nodes.ts';
 import { literalProblem } from './types.ts';
-import { operandsOf } from './walk.ts';
 
 /** Evaluates for the active invocations and returns the node's lanes. */
 export type Evaluate = () => Lanes;
@@ -39,40 +38,76 @@ function compileUnary(expression: Of<'unary'>, machine: Machine): Evaluate {
 }
 
 function compileBinary(expression: Of<'binary'>, machine: Machine): Evaluate {
-  const [left, right] = [compileExpression(expression.left, machine), compileExpression(expression.right, machine)];
-  const finish = finisher(machine, expression.type.element);
-  const { operator } = expression;
-  const apply = integerFunction(operator, expression.left.type.element, machine) ?? binaryFunctions[operator];
-  const result = new Float64Array(expression.type.width * machine.size);
-  return fastBinary(expression, left, right, { machine, result }) ?? (() => {
-    const [a, b] = [left(), right()];
+  const { operator, type: { element } } = expression;
+  if (element === 'i32' && !needsCare.has(operator)) return compileWholeNumbers(expression, machine);
+  if (element === 'u32' || element === 'i32') return compileCarefully(expression, element, machine);
+  return compileNumbers(expression, machine);
+}
+
+/** Floats and flags. The operator is decided inside of the loop, where it costs less than a call that has many targets. */
+function compileNumbers(expression: Of<'binary'>, machine: Machine): Evaluate {
+  const { operator, type: { element, width } } = expression;
+  const left = compileExpression(expression.left, machine);
+  const right = compileExpression(expression.right, machine);
+  const isRounded = element === 'f32' && machine.rounding === 'f32';
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const a = left();
+    const b = right();
+    const { active, count, size } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const at = base + (active[position] ?? 0);
+        const value = applyBinary(operator, a[at] ?? 0, b[at] ?? 0);
+        result[at] = isRounded ? Math.fround(value) : value;
+      }
+    }
+    return result;
+  };
+}
+
+/** i32 without division and shifts: an overflow is reported, then it wraps. */
+function compileWholeNumbers(expression: Of<'binary'>, machine: Machine): Evaluate {
+  const { operator, type: { width } } = expression;
+  const left = compileExpression(expression.left, machine);
+  const right = compileExpression(expression.right, machine);
+  const isProduct = operator === 'multiply';
+  const result = new Float64Array(width * machine.size);
+  return () => {
+    const a = left();
+    const b = right();
     const { active, count, size } = machine;
     for (let base = 0; base < result.length; base += size) {
       for (let position = 0; position < count; position += 1) {
         const invocation = active[position] ?? 0;
         const at = base + invocation;
-        const value = apply(a[at] ?? 0, b[at] ?? 0, invocation);
-        result[at] = finish === null ? value : finish(value, invocation);
+        const [x, y] = [a[at] ?? 0, b[at] ?? 0];
+        const value = applyBinary(operator, x, y);
+        const wrapped = isProduct ? Math.imul(x, y) : value | 0;
+        if (wrapped !== value) machine.report('integer-overflow', { invocation });
+        result[at] = wrapped;
       }
     }
     return result;
-  });
+  };
 }
 
-/** Loops of their own for f32 sums and products, which are most of what kernels compute. */
-function fastBinary(
-  { operator, type }: Of<'binary'>, left: Evaluate, right: Evaluate, { machine, result }: { machine: Machine; result: Lanes },
-): Evaluate | null {
-  if (type.element !== 'f32' || machine.rounding !== 'f32' || (operator !== 'add' && operator !== 'multiply')) return null;
-  const isSum = operator === 'add';
+/** Integers whose operands may be what no target defines, and unsigned ones. */
+function compileCarefully(expression: Of<'binary'>, element: 'i32' | 'u32', machine: Machine): Evaluate {
+  const left = compileExpression(expression.left, machine);
+  const right = compileExpression(expression.right, machine);
+  const finish = finisher(machine, element) ?? ((value) => value);
+  const apply = integerFunction(expression.operator, element, machine);
+  const result = new Float64Array(expression.type.width * machine.size);
   return () => {
-    const [a, b] = [left(), right()];
+    const a = left();
+    const b = right();
     const { active, count, size } = machine;
     for (let base = 0; base < result.length; base += size) {
       for (let position = 0; position < count; position += 1) {
-        const at = base + (active[position] ?? 0);
-        const [x, y] = [a[at] ?? 0, b[at] ?? 0];
-        result[at] = Math.fround(isSum ? x + y : x * y);
+        const invocation = active[position] ?? 0;
+        const at = base + invocation;
+        result[at] = finish(apply(a[at] ?? 0, b[at] ?? 0, invocation), invocation);
       }
     }
     return result;
@@ -80,14 +115,21 @@ function fastBinary(
 }
 
 function compileSelect(expression: Of<'select'>, machine: Machine): Evaluate {
-  const parts = operandsOf(expression).map((each) => compileExpression(each, machine));
+  const test = compileExpression(expression.condition, machine);
+  const onTrue = compileExpression(expression.whenTrue, machine);
+  const onFalse = compileExpression(expression.whenFalse, machine);
   const result = new Float64Array(expression.type.width * machine.size);
   return () => {
-    const [condition, whenTrue, whenFalse] = parts.map((each) => each());
-    if (condition === undefined || whenTrue === undefined || whenFalse === undefined) return result;
-    forActive(machine, expression.type.width, (at) => {
-      result[at] = (condition[at] === 0 ? whenFalse[at] : whenTrue[at]) ?? 0;
-    });
+    const condition = test();
+    const whenTrue = onTrue();
+    const whenFalse = onFalse();
+    const { active, count, size } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const at = base + (active[position] ?? 0);
+        result[at] = (condition[at] === 0 ? whenFalse[at] : whenTrue[at]) ?? 0;
+      }
+    }
     return result;
   };
 }
@@ -235,9 +277,13 @@ function compileVector(expression: Of<'splat' | 'extract' | 'horizontal-add'>, m
   const offset = expression.kind === 'extract' ? expression.lane * size : 0;
   return () => {
     const values = operand();
-    forActive(machine, width, (at, invocation) => {
-      result[at] = values[offset + invocation] ?? 0;
-    });
+    const { active, count } = machine;
+    for (let base = 0; base < result.length; base += size) {
+      for (let position = 0; position < count; position += 1) {
+        const invocation = active[position] ?? 0;
+        result[base + invocation] = values[offset + invocation] ?? 0;
+      }
+    }
     return result;
   };
 }

@@ -21,26 +21,29 @@ export const unaryFunctions: Readonly<Record<UnaryOperator, (value: number) => n
   'cosine': Math.cos,
 };
 
-/** Results before rounding; integer operators that need care are in `integerFunction`. */
-export const binaryFunctions: Readonly<Record<BinaryOperator, (left: number, right: number) => number>> = {
-  'add': (left, right) => left + right,
-  'subtract': (left, right) => left - right,
-  'multiply': (left, right) => left * right,
-  'divide': (left, right) => left / right,
-  'remainder': (left, right) => left % right,
-  'minimum': (left, right) => Math.min(left, right),
-  'maximum': (left, right) => Math.max(left, right),
-  'shift-left': (left, right) => left << right,
-  'shift-right': (left, right) => left >> right,
-  'bit-and': (left, right) => left & right,
-  'bit-or': (left, right) => left | right,
-  'less': (left, right) => (left < right ? 1 : 0),
-  'less-equal': (left, right) => (left <= right ? 1 : 0),
-  'equal': (left, right) => (left === right ? 1 : 0),
-  'not-equal': (left, right) => (left === right ? 0 : 1),
-  'and': (left, right) => left & right,
-  'or': (left, right) => left | right,
-};
+/** Results before rounding; integer operators that need care are in `integerFunction`. The frequent ones come first. */
+export function applyBinary(operator: BinaryOperator, left: number, right: number): number {
+  switch (operator) {
+    case 'multiply': return left * right;
+    case 'add': return left + right;
+    case 'subtract': return left - right;
+    case 'less': return left < right ? 1 : 0;
+    case 'divide': return left / right;
+    case 'minimum': return Math.min(left, right);
+    case 'maximum': return Math.max(left, right);
+    case 'and':
+    case 'bit-and': return left & right;
+    case 'or':
+    case 'bit-or': return left | right;
+    case 'less-equal': return left <= right ? 1 : 0;
+    case 'equal': return left === right ? 1 : 0;
+    case 'not-equal': return left === right ? 0 : 1;
+    case 'remainder': return left % right;
+    case 'shift-left': return left << right;
+    case 'shift-right': return left >> right;
+    default: return assertNever(operator, 'applyBinary');
+  }
+}
 
 /** A result of one invocation brought into its type. */
 export type Finish = (value: number, invocation: number) => number;
@@ -57,34 +60,30 @@ export function finisher(machine: Machine, element: ElementType): Finish | null 
   };
 }
 
-/** Integer division and shifts have operands that no target defines. */
+/** Integer operators with operands that no target defines. */
+export const needsCare: ReadonlySet<BinaryOperator> = new Set(['divide', 'remainder', 'shift-left', 'shift-right']);
+
+/** Unsigned operators, and those of both kinds whose operands are checked, before `finisher`. */
 export function integerFunction(
-  operator: BinaryOperator, element: ElementType, machine: Machine,
-): ((left: number, right: number, invocation: number) => number) | null {
-  if (element !== 'i32' && element !== 'u32') return null;
-  const apply = binaryFunctions[operator];
+  operator: BinaryOperator, element: 'i32' | 'u32', machine: Machine,
+): (left: number, right: number, invocation: number) => number {
   switch (operator) {
     case 'divide':
     case 'remainder':
       return (left, right, invocation) => {
         if (left < 0 || right <= 0) machine.report('integer-division', { invocation });
-        return right === 0 ? 0 : Math.trunc(apply(left, right));
+        return right === 0 ? 0 : Math.trunc(applyBinary(operator, left, right));
       };
     case 'shift-left':
     case 'shift-right':
       return (left, right, invocation) => {
         if (right < 0 || right > 31) machine.report('integer-overflow', { invocation });
-        return operator === 'shift-right' && element === 'u32' ? left >>> right : apply(left, right);
+        return operator === 'shift-right' && element === 'u32' ? left >>> right : applyBinary(operator, left, right);
       };
     case 'multiply':
-      return (left, right, invocation) => {
-        const product = left * right;
-        const isOutside = product > 2147483647 || product < -2147483648;
-        if (element === 'i32' && isOutside) machine.report('integer-overflow', { invocation });
-        return Math.imul(left, right);
-      };
+      return Math.imul;
     default:
-      return apply;
+      return (left, right) => applyBinary(operator, left, right);
   }
 }
 

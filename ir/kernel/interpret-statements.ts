@@ -56,7 +56,8 @@ function compileSetElement({ array, index, value }: Of<'set-element'>, machine: 
   const memory = required(machine.arrays.get(array.id), `array ${array.name}`);
   const { width } = array.type;
   return () => {
-    const [where, from] = [indices(), values()];
+    const where = indices();
+    const from = values();
     const { active, count, size } = machine;
     for (let position = 0; position < count; position += 1) {
       const invocation = active[position] ?? 0;
@@ -76,7 +77,8 @@ function compileStore({ buffer, index, value, aligned }: Of<'store'>, machine: M
   const round = storageRounding(buffer.storage, machine);
   const { width } = value.type;
   return () => {
-    const [where, from] = [indices(), values()];
+    const where = indices();
+    const from = values();
     const { active, count, size } = machine;
     for (let position = 0; position < count; position += 1) {
       const invocation = active[position] ?? 0;
@@ -101,7 +103,8 @@ function compileStoreShared({ array, index, value }: Of<'store-shared'>, machine
   const { width } = value.type;
   const elements = width / array.type.width;
   return () => {
-    const [where, from] = [indices(), values()];
+    const where = indices();
+    const from = values();
     const { active, count, size } = machine;
     for (let position = 0; position < count; position += 1) {
       const invocation = active[position] ?? 0;
@@ -126,24 +129,19 @@ function withActive(machine: Machine, active: Int32Array, count: number, body: R
   machine.count = outerCount;
 }
 
-/** Writes the active invocations that satisfy the test into `into`, in order; returns how many. */
-function filterActive(machine: Machine, into: Int32Array, test: (invocation: number) => boolean): number {
-  let kept = 0;
-  for (let position = 0; position < machine.count; position += 1) {
-    const invocation = machine.active[position] ?? 0;
-    if (test(invocation)) into[kept++] = invocation;
-  }
-  return kept;
-}
-
 function compileIf({ condition, whenTrue, whenFalse }: Of<'if'>, machine: Machine): Run {
   const test = compileExpression(condition, machine);
   const [onTrue, onFalse] = [compileBody(whenTrue, machine), compileBody(whenFalse, machine)];
   const [yes, no] = [new Int32Array(machine.size), new Int32Array(machine.size)];
   return () => {
     const flags = test();
-    const trueCount = filterActive(machine, yes, (invocation) => flags[invocation] !== 0);
-    const falseCount = filterActive(machine, no, (invocation) => flags[invocation] === 0);
+    const { active, count } = machine;
+    let [trueCount, falseCount] = [0, 0];
+    for (let position = 0; position < count; position += 1) {
+      const invocation = active[position] ?? 0;
+      if (flags[invocation] === 0) no[falseCount++] = invocation;
+      else yes[trueCount++] = invocation;
+    }
     withActive(machine, yes, trueCount, onTrue);
     withActive(machine, no, falseCount, onFalse);
   };
@@ -155,22 +153,32 @@ function compileFor(statement: Of<'for'>, machine: Machine): Run {
   const body = compileBody(statement.body, machine);
   const running = new Int32Array(machine.size);
   const limits = new Float64Array(machine.size);
+  /** Writes those of the first `count` that go on into `running`, in order; returns how many. */
+  const keepRunning = (from: Int32Array, count: number): number => {
+    let kept = 0;
+    for (let position = 0; position < count; position += 1) {
+      const invocation = from[position] ?? 0;
+      if ((index[invocation] ?? 0) < (limits[invocation] ?? 0)) running[kept++] = invocation;
+    }
+    return kept;
+  };
   return () => {
     copyActive(machine, end(), limits);
     copyActive(machine, start(), index);
-    const isRunning = (invocation: number): boolean => (index[invocation] ?? 0) < (limits[invocation] ?? 0);
-    let count = filterActive(machine, running, isRunning);
-    while (count > 0) {
-      withActive(machine, running, count, () => {
-        body();
-        enterStatement(machine, statement);
-        for (let position = 0; position < machine.count; position += 1) {
-          const invocation = running[position] ?? 0;
-          index[invocation] = (index[invocation] ?? 0) + statement.step;
-        }
-        count = filterActive(machine, running, isRunning);
-      });
+    const { active, count } = machine;
+    machine.count = keepRunning(active, count);
+    machine.active = running;
+    while (machine.count > 0) {
+      body();
+      enterStatement(machine, statement);
+      for (let position = 0; position < machine.count; position += 1) {
+        const invocation = running[position] ?? 0;
+        index[invocation] = (index[invocation] ?? 0) + statement.step;
+      }
+      machine.count = keepRunning(running, machine.count);
     }
+    machine.active = active;
+    machine.count = count;
   };
 }
 
