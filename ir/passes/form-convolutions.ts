@@ -9,6 +9,7 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { TensorBuilder, type ValueIds } from '../tensor/builder.ts';
 import type { AffineScanOp, Coefficient, PowerBase, TensorFunction, TensorInstruction, TensorModule, TensorValue, ValueId } from '../tensor/ops.ts';
+import { operandsOfBase } from '../tensor/convolution.ts';
 import { definitionsOf, mapOperands } from '../tensor/walk.ts';
 import { eliminateDeadInFunction } from './eliminate-dead.ts';
 import { sortTopologically } from './fuse-scan.ts';
@@ -130,8 +131,16 @@ class ConvolutionForming {
     const builder = this.#builder;
     const parts = this.#weights(base, ...weight);
     if (parts.every((id) => builder.constantOf(id) === 0)) return null;
-    const made = builder.convolution({ kind: 'impulse-response', base, weight: parts, over, start, order }, 'response');
-    return required(made[0], 'response');
+    const axes = new Set([...operandsOfBase(base), ...parts].flatMap((id) => this.#axesOf(id)));
+    const present = over.filter((axis) => axes.has(axis));
+    const op = { kind: 'impulse-response', base, weight: parts, over: present, start, order } as const;
+    const response = required(builder.convolution(op, 'response')[0], 'response');
+    return builder.multiply(response, builder.constant(this.#statesAlong(over.filter((axis) => !axes.has(axis)))));
+  }
+
+  /** How many states are alike that differ along these axes only. */
+  #statesAlong(axes: readonly string[]): number {
+    return this.#builder.axes.reduce((count, { name, size }) => (axes.includes(name) ? count * size : count), 1);
   }
 
   /** conj(left) · right, or left · right */

@@ -133,6 +133,10 @@ export function signatureOf(error: unknown): string {
   return lines.replace(/kernel \S+|%\d+(:\w+)?|tensor \S+|reduction \S+/g, '…').replace(/[0-9]+/g, '#').slice(0, 160);
 }
 
+function crashOf(check: string, error: unknown): Finding {
+  return { kind: 'crash', check, signature: signatureOf(error), detail: error instanceof Error ? error.stack ?? error.message : String(error) };
+}
+
 /** The oracle's bounds of gradients are of first order, and of one order of sums: what is beyond them by less is no bug. */
 const gradientSlack = 4;
 
@@ -170,7 +174,7 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
       }
     } catch (error) {
       if (error instanceof SsmError && error.code === 'SSM5001') refused.push(`${name}: ${error.message}`);
-      else findings.push({ kind: 'crash', check: name, signature: signatureOf(error), detail: error instanceof Error ? error.stack ?? error.message : String(error) });
+      else findings.push(crashOf(name, error));
     }
   }
   return { findings, right, vacuous, refused, checks: names, uses };
@@ -178,6 +182,10 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
 
 /** The same from a recipe; null where its results are not representable. */
 export async function examineRecipe(recipe: LayerRecipe, devices: Devices, effort: Effort): Promise<Examination | null> {
-  const generated = makeCase(recipe);
-  return generated === null ? null : examineCase(generated, devices, effort);
+  try {
+    const generated = makeCase(recipe);
+    return generated === null ? null : await examineCase(generated, devices, effort);
+  } catch (error) {
+    return { findings: [crashOf('the layer itself', error)], right: 0, vacuous: [], refused: [], checks: [], uses: new Map() };
+  }
 }

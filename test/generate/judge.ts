@@ -33,8 +33,8 @@ export type Standard = {
   readonly normwise: boolean;
 };
 
-/** Smallest steps of a storage type: what is below is rounded to them. */
-const leastStep: Readonly<Record<Storage, number>> = { f32: 0, f16: 2 ** -25, bf16: 0 };
+/** What is smaller a storage type rounds to zero: halves of its least number, or of the least that devices compute with. */
+const leastStep: Readonly<Record<Storage, number>> = { f32: 2 ** -126, f16: 2 ** -25, bf16: 2 ** -126 };
 
 /** The bound of every entry, as large as the rule of the standard makes it. */
 function widened(expected: BoundedTensor, { storage, boundFactor, normwise }: Standard): BoundedTensor {

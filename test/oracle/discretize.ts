@@ -43,9 +43,9 @@ export function discretize(given: Discretization, scope: Scope): DiscreteForm {
     const fixed = alphas.get(rule);
     const alpha = fixed === undefined ? required(given.alpha, `rule ${rule}`) : scalarTensor(tape, fixed);
     const implicit = combine('-', one, combine('*', alpha, exponent, scope), scope);
-    const explicit = combine('+', one, combine('*', combine('-', one, alpha, scope), exponent, scope), scope);
-    coefficient = combine('/', explicit, implicit, scope);
     weight = combine('/', delta, implicit, scope);
+    // (1 + (1 − α)ΔJ)/(1 − αΔJ), in the form whose error a device has: that of a number near one
+    coefficient = combine('+', one, combine('*', given.affine.coefficient ?? zero, weight, scope), scope);
   }
   if (inputRule === 'euler') weight = delta;
   else if (inputRule === 'dirac') weight = one;

@@ -125,7 +125,7 @@ export function reduceAxes(
 }
 
 export function sumAxes(tape: Tape, tensor: NodeTensor, over: readonly string[]): NodeTensor {
-  return reduceAxes(tensor, over, (nodes) => sumNodes(tape, nodes));
+  return reduceAxes(tensor, over, (nodes) => sumNodes(tape, nodes, over.includes('time') ? 'running' : 'any'));
 }
 
 /** The entries at one position of an axis, which disappears; unchanged where the axis is absent. */

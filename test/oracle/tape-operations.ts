@@ -176,12 +176,13 @@ export function extremeNode(tape: Tape, left: number, right: number, which: 'max
 }
 
 /** Σ of nodes: a chain of exact additions, then one bound for any order of summation. */
-export function sumNodes(tape: Tape, nodes: readonly number[]): number {
+export function sumNodes(tape: Tape, nodes: readonly number[], order: 'any' | 'running' = 'any'): number {
   let total = nodes[0] ?? constantNode(tape, 0);
   let value = valueOf(tape, total);
   let bound = boundOf(tape, total);
   let sizes = modulus(value);
-  const own = (Math.ceil(Math.log2(Math.max(1, nodes.length))) + 1) * tape.rounding.unit;
+  const roundings = order === 'running' ? nodes.length : Math.ceil(Math.log2(Math.max(1, nodes.length))) + 1;
+  const own = roundings * tape.rounding.unit;
   for (const node of nodes.slice(1)) {
     const term = valueOf(tape, node);
     value = addComplex(value, term);

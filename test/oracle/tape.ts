@@ -127,7 +127,8 @@ export function sweepBackward(tape: Tape, seeds: ReadonlyMap<number, Complex>): 
     adjoints.majorant[node] = Math.hypot(seed.re, adjoints.im[node]!);
   }
   for (let node = count - 1; node >= 0; node--) {
-    if (adjoints.majorant[node] === 0) continue;
+    // a device may find a number where the exact adjoint is zero
+    if (adjoints.majorant[node] === 0 && adjoints.error[node] === 0) continue;
     pullBack(tape, adjoints, 2 * node, node);
     pullBack(tape, adjoints, 2 * node + 1, node);
   }
