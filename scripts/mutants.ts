@@ -1,13 +1,14 @@
 /**
  * The mutation run: kernels of every example are made wrong in many ways, and the ordinary checks must
  * see each. Prints progress, survivors and a table. Run by `bash scripts/mutants.sh`.
- * Usage: node …/mutants.js [mutants per case, 12] [seed, 1] [part of a case's name]
+ * Usage: node …/mutants.js [mutants per case, 12] [seed, 1] [part of a case's name] [share, as 3/16: of several processes this one]
  */
 import { isOpen, runCampaign, summaryTable, type Result } from '../test/mutation/campaign.ts';
 import { mutationCases } from '../test/mutation/mutants.ts';
 
-const [perCase = '12', seed = '1', part = ''] = process.argv.slice(2);
-const cases = mutationCases.filter((each) => each.name.includes(part));
+const [perCase = '12', seed = '1', part = '', share = '1/1'] = process.argv.slice(2);
+const [own = 1, shares = 1] = share.split('/').map(Number);
+const cases = mutationCases.filter((each, at) => each.name.includes(part) && at % shares === own - 1);
 const total = cases.length * Number(perCase);
 const started = Date.now();
 let done = 0;

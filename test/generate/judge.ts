@@ -38,7 +38,7 @@ const leastStep: Readonly<Record<Storage, number>> = { f32: 2 ** -126, f16: 2 **
 
 /** The bound of every entry, as large as the rule of the standard makes it. */
 function widened(expected: BoundedTensor, { storage, boundFactor, normwise }: Standard): BoundedTensor {
-  const extra = leastStep[storage];
+  const extra = leastStep[storage] * (expected.im === null ? 1 : Math.SQRT2);
   if (!normwise) return { ...expected, bound: expected.bound.map((each) => each * boundFactor + extra) };
   const size = Math.sqrt(expected.re.reduce((sum, re, at) => sum + re * re + (expected.im?.[at] ?? 0) ** 2, 0) / Math.max(1, expected.re.length));
   const bound = Math.sqrt(expected.bound.reduce((sum, each) => sum + each * each, 0) / Math.max(1, expected.re.length));
