@@ -8,7 +8,7 @@ import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { hoistFixed } from '../ir/passes/hoist-fixed.ts';
 import { splitKernels, type SplitKernelsOptions } from '../ir/passes/split-kernels.ts';
-import type { Plan, TensorRole } from '../ir/plan.ts';
+import type { EntryName, Plan, TensorRole } from '../ir/plan.ts';
 import { runTensorPipeline, type TensorPassOptions } from '../ir/pipeline.ts';
 import { transformFrom, type ConvolutionAlgorithm } from '../ir/schedule/conv/index.ts';
 import type { Machine, ScanSchedule } from '../ir/schedule/parameters.ts';
@@ -45,7 +45,8 @@ export type CompileOptions = {
   readonly checkpointInterval?: number;
   /** subjects to differentiate; absent: all */
   readonly withRespectTo?: ReadonlySet<string>;
-  readonly entries?: 'forward-only' | 'all';
+  /** entry points that are made, the step only beside `forward`; absent: all */
+  readonly entries?: 'forward-only' | 'all' | ReadonlySet<EntryName>;
   readonly machine?: Machine;
   /** overrides the choice for every scan (a tuner, a test) */
   readonly schedule?: (plan: RegionPlan) => ScanSchedule;
@@ -116,6 +117,13 @@ type PlannedLayer = {
   readonly isConvolved: boolean;
 };
 
+const allEntries: ReadonlySet<string> = new Set<EntryName>(['forward', 'forwardSaved', 'backward', 'backwardFinal', 'step']);
+const forwardEntries: ReadonlySet<string> = new Set<EntryName>(['forward', 'step']);
+
+function wantedEntries({ entries = 'all' }: CompileOptions): ReadonlySet<string> {
+  return entries === 'all' ? allEntries : entries === 'forward-only' ? forwardEntries : entries;
+}
+
 /** Every entry point's plan under the options' mode. */
 function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   const machine = options.machine ?? machines[options.target];
@@ -133,7 +141,8 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   };
   // gradients of inputs are stored as the inputs are; those of parameters and states stay f32
   const streams = new Set(spec.inputs.map((each) => each.name));
-  const wanted = module.functions.filter((each) => options.entries !== 'forward-only' || each.name === 'forward');
+  const entries = wantedEntries(options);
+  const wanted = module.functions.filter((each) => entries.has(each.name));
   const splitting: SplitKernelsOptions = {
     machine, choose, layout: declaredLayout(spec), convolutions: options.convolution ?? 'auto',
     storage: (role, subject, dtype) => {
@@ -147,7 +156,7 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   };
   const planned = wanted.map((body) => splitKernels(module, machine.maximumWorkgroup > 1 ? hoistFixed(body, ids) : body, ids, splitting));
   const recordStep = (reason: string): void => void decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason });
-  const forward = wanted.find((each) => each.name === 'forward');
+  const forward = entries.has('step') ? wanted.find((each) => each.name === 'forward') : undefined;
   // a single token has schedules of its own where threads share work
   const stepping: SplitKernelsOptions = {
     ...splitting,
@@ -157,7 +166,7 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
   const ownStep = machine.maximumWorkgroup > 1 && forward !== undefined && stepObstacle(forward) === null ? splitKernels(module, forward, ids, stepping) : null;
   const step = convolved === null
     ? stepPlan(ownStep ?? planned.find((each) => each.entry === 'forward'), forward, recordStep)
-    : recurrentStep(spec, passes, stepping, recordStep);
+    : forward === undefined ? [] : recurrentStep(spec, passes, stepping, recordStep);
   const plans = [...planned, ...step];
   const limits = { ...defaultLimits, sharedBytes: Math.max(defaultLimits.sharedBytes, machine.sharedBytes) };
   plans.forEach((plan) => plan.kernels.forEach((kernel) => assertKernel(kernel, `plan ${plan.entry}`, limits)));

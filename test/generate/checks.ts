@@ -14,7 +14,7 @@ import { parameterGradientBars } from '../oracle/tolerances.ts';
 import { answersOf, makeCase, type GeneratedCase } from './case.ts';
 import { expectedTensors, judgeTensor, type RunResults, type Standard, type Verdict } from './judge.ts';
 import type { LayerRecipe } from './recipe.ts';
-import { compileCase, onDevice, runDevice, runKernelIr, runSteps, runTensorIr } from './targets.ts';
+import { compileCase, entriesOf, onDevice, runDevice, runKernelIr, runSteps, runTensorIr } from './targets.ts';
 
 export type Finding = {
   readonly kind: 'wrong' | 'crash';
@@ -55,7 +55,9 @@ type Check = {
   readonly name: string;
   readonly standard: Standard;
   readonly target: 'f32' | 'wgsl';
-  readonly run: () => Promise<RunResults | null>;
+  /** once, for all checks of the same kernels */
+  readonly compile: () => CompileResult;
+  readonly run: (compiled: CompileResult) => Promise<RunResults | null>;
 };
 
 /** Schedules are made for machines; what runs them is the interpreter. */
@@ -84,46 +86,55 @@ function modesOf(generated: GeneratedCase): readonly Mode[] {
 
 const describeMode = ({ mode, convolution }: Mode): string => (convolution === undefined ? mode ?? 'auto' : `${mode} ${convolution}`);
 
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
+}
+
 /** The checks of a case. A thorough effort makes all; else one more compilation is drawn beside the recurrent one, on the CPU or with a GPU's schedules. */
 function checksOf(generated: GeneratedCase, devices: Devices, effort: Effort): readonly Check[] {
   const { seed, length, storage } = generated.layer.recipe;
-  const { thorough = false } = effort;
+  const { thorough = false, brief = false } = effort;
   const standard: Standard = { storage, boundFactor: 1, gradientBar: parameterGradientBars[storage], normwise: false };
-  let compiled: CompileResult | null = null;
-  const recurrent = (): CompileResult => (compiled ??= compileCase(generated, { target: 'wasm', mode: 'recurrent' }));
-  const interpret = ({ plans }: CompileResult): RunResults => runKernelIr(generated, plans, { rounding: 'f32', order: 'shuffled', seed });
-  const check = (name: string, mode: Mode, run: Check['run'], target: Check['target'] = 'f32'): Check =>
-    ({ name: `${name} ${describeMode(mode)}`, standard: { ...standard, normwise: mode.mode === 'conv' }, target, run });
+  const ran = entriesOf(generated);
+  const compiler = (options: CompileOptions): Check['compile'] => once(() => compileCase(generated, thorough ? options : { entries: ran, ...options }));
+  const recurrent = compiler({ target: 'wasm', mode: 'recurrent', entries: brief ? new Set([...ran, 'step']) : 'all' });
+  const interpret: Check['run'] = async ({ plans }) => runKernelIr(generated, plans, { rounding: 'f32', order: 'shuffled', seed });
+  const runOn = (device: ExecutionDevice, run: typeof runSteps): Check['run'] => (compiled) => onDevice(device, compiled, (layer) => run(generated, layer));
+  const check = (name: string, mode: Mode, compile: Check['compile'], run: Check['run']): Check =>
+    ({ name: `${name} ${describeMode(mode)}`, standard: { ...standard, normwise: mode.mode === 'conv' }, target: 'f32', compile, run });
   const drawn = <T>(values: readonly T[], from: number): readonly T[] => (thorough ? values : choose(values, from));
-  const onCpu = (mode: Mode): Check => check('WASM', mode, () =>
-    onDevice(devices.wasm, compileCase(generated, { target: 'wasm', ...mode }), (layer) => runDevice(generated, layer)));
-  const onMachine = (mode: Mode, name: string, machine: Machine): Check => check(`Kernel IR on ${name}`, mode, async () =>
-    interpret(compileCase(generated, { target: 'cuda', machine, ...mode })));
+  const onCpu = (mode: Mode): Check => check('WASM', mode, compiler({ target: 'wasm', ...mode }), runOn(devices.wasm, runDevice));
+  const onMachine = (mode: Mode, name: string, machine: Machine): Check =>
+    check(`Kernel IR on ${name}`, mode, compiler({ target: 'cuda', machine, ...mode }), interpret);
   const modes = modesOf(generated);
   const checks: Check[] = [
-    { name: 'Tensor IR', target: 'f32', standard: { storage: 'f32', boundFactor: 2 ** -26, gradientBar: parameterGradientBars.f64, normwise: false }, run: async () => runTensorIr(generated, recurrent()) },
-    check('WASM', { mode: 'recurrent' }, () => onDevice(devices.wasm, recurrent(), (layer) => runDevice(generated, layer))),
+    { name: 'Tensor IR', target: 'f32', standard: { storage: 'f32', boundFactor: 2 ** -26, gradientBar: parameterGradientBars.f64, normwise: false }, compile: recurrent, run: async (compiled) => runTensorIr(generated, compiled) },
+    check('WASM', { mode: 'recurrent' }, recurrent, runOn(devices.wasm, runDevice)),
   ];
   if (thorough || seed % 3 === 0) checks.push(...drawn(modes.filter(({ mode }) => mode !== 'recurrent'), Math.floor(seed / 3)).map(onCpu));
   if (thorough || seed % 3 !== 0) {
     const machineNames = drawn(Object.entries(interpretedMachines), seed >> 3);
     checks.push(...drawn(modes, seed >> 5).flatMap((mode) => machineNames.map(([name, machine]) => onMachine(mode, name, machine))));
   }
-  if (thorough || length <= 9) checks.push(check('step on WASM', { mode: 'recurrent' }, () => onDevice(devices.wasm, recurrent(), (layer) => runSteps(generated, layer))));
-  if (thorough || seed % 4 === 0) checks.push(check('Kernel IR on cpu', { mode: 'recurrent' }, async () => interpret(recurrent())));
+  if (thorough || length <= 9) checks.push(check('step on WASM', { mode: 'recurrent' }, recurrent, runOn(devices.wasm, runSteps)));
+  if (thorough || seed % 4 === 0) checks.push(check('Kernel IR on cpu', { mode: 'recurrent' }, recurrent, interpret));
   const { webgpu } = devices;
   if (effort.webgpu && webgpu !== null) {
-    checks.push(...drawn(modes, seed >> 5).map((mode) => check('WebGPU', mode, () =>
-      onDevice(webgpu, compileCase(generated, { target: 'wgsl', ...mode }), (layer) => runDevice(generated, layer)), 'wgsl')));
+    checks.push(...drawn(modes, seed >> 5).map((mode): Check =>
+      ({ ...check('WebGPU', mode, compiler({ target: 'wgsl', ...mode }), runOn(webgpu, runDevice)), target: 'wgsl' })));
   }
-  const tried = effort.brief === true ? briefly(checks, seed) : checks;
+  const tried = brief ? briefly(checks, seed) : checks;
   return effort.only === undefined ? tried : tried.filter((each) => each.name.startsWith(effort.only ?? ''));
 }
 
-/** Tensor IR, one of the other checks in turn, and WebGPU where it is asked for. */
+/** Tensor IR, one of the other checks in turn, and WebGPU where it is asked for; the two share a compilation, except of convolutions, whose float64 has another bar. */
 function briefly(checks: readonly Check[], seed: number): readonly Check[] {
-  const others = checks.slice(1).filter((each) => !each.name.startsWith('WebGPU'));
-  return [...checks.slice(0, 1), ...choose(others, seed), ...checks.filter((each) => each.name.startsWith('WebGPU'))];
+  const [tensorIr, ...others] = checks;
+  const isWebgpu = ({ name }: Check): boolean => name.startsWith('WebGPU');
+  const [other] = choose(others.filter((each) => !isWebgpu(each)), seed);
+  const first = tensorIr === undefined || other === undefined ? [] : [other.standard.normwise ? tensorIr : { ...tensorIr, compile: other.compile }, other];
+  return [...first, ...others.filter(isWebgpu)];
 }
 
 /** The first line of a message without what differs between layers. */
@@ -159,11 +170,11 @@ export async function examineCase(generated: GeneratedCase, devices: Devices, ef
   const uses = new Map<string, number>();
   let right = 0;
   const answers = { f32: generated.answers, wgsl: effort.webgpu ? answersOf(generated, wgslRounding) : null };
-  for (const { name, run, standard, target } of checksOf(generated, devices, effort)) {
+  for (const { name, compile, run, standard, target } of checksOf(generated, devices, effort)) {
     // what is wrong in Tensor IR is wrong everywhere
     if (findings.some((each) => each.check === 'Tensor IR')) break;
     try {
-      const results = await run();
+      const results = await run(compile());
       if (results === null) continue;
       names.push(name);
       for (const { kind, key, detail, use } of verdictsOf(results, answers[target] ?? answers.f32, standard)) {

@@ -32,6 +32,11 @@ export function backwardEntry({ layer }: GeneratedCase): 'backward' | 'backwardF
   return layer.recipe.cotangents === 'both' ? 'backwardFinal' : 'backward';
 }
 
+/** What a case runs; steps have a check of their own. */
+export function entriesOf(generated: GeneratedCase): ReadonlySet<EntryPointName> {
+  return new Set(['forward', 'forwardSaved', backwardEntry(generated)]);
+}
+
 /** A layer compiled as its recipe says: intervals, pieces and storage. */
 export function compileCase(generated: GeneratedCase, options: CompileOptions): CompileResult {
   const { interval, piecesPer } = generated.layer.recipe;
