@@ -1,14 +1,27 @@
 /**
  * Removes instructions whose results nobody uses, in functions and in regions: yields that are not
  * read, region instructions that reach neither the recurrence nor a yield, parameters that nothing
- * reads, a history that is not consulted, finals without a reader.
+ * reads, a history that is not consulted, finals without a reader; and saved values that no backward
+ * function takes.
  */
 import type { AffineScanOp, TensorFunction, TensorInstruction, TensorModule, TensorValue, ValueId } from '../tensor/ops.ts';
 import { operandsOf, regionRoots } from '../tensor/walk.ts';
 
 /** The module without dead instructions. */
 export function eliminateDead(module: TensorModule): TensorModule {
-  return { ...module, functions: module.functions.map(eliminateDeadInFunction) };
+  const functions = module.functions.map(eliminateDeadInFunction);
+  return { ...module, functions: dropUnreadSaved(functions) };
+}
+
+/** Functions that save only what others take; as they are where no function takes anything saved. */
+function dropUnreadSaved(functions: readonly TensorFunction[]): readonly TensorFunction[] {
+  const taken = new Set(functions.flatMap((each) => each.instructions.flatMap(({ op }) =>
+    (op.kind === 'argument' && op.role === 'saved' ? [`${op.subject} ${op.part}`] : []))));
+  if (taken.size === 0) return functions;
+  return functions.map((each) => {
+    const results = each.results.filter(({ role, subject, part }) => role !== 'saved' || taken.has(`${subject} ${part}`));
+    return results.length === each.results.length ? each : eliminateDeadInFunction({ ...each, results });
+  });
 }
 
 /** The function without dead instructions. */
