@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compiles the CUDA text of layers in every mode they have with nvcc, for sm_80 and sm_90, all warnings being errors, and
-# lists kernels that spill. Ends with 1 when anything warned, failed or spilled. Arguments: [--jobs N] [FILE.ssm ...], all
+# lists kernels that spill. Ends with 1 when anything warned, failed or spilled. Arguments: [--jobs N] [--dtype bf16]
+# [--batch N --length N, for which mode auto chooses] [FILE.ssm ...], all
 # examples when none is named. The first run takes tens of minutes; what was compiled is kept in out/check-cuda.
 set -eu
 cd "$(dirname "$0")/.."

@@ -12,26 +12,33 @@ import { parseArgs } from 'node:util';
 import type { Artifact } from '../backends/artifact.ts';
 import { compileSpec } from '../backends/compile.ts';
 import { loadLayer } from '../dsl/index.ts';
+import type { ModeRequest } from '../ir/schedule/select-schedule.ts';
 import { SsmError } from '../support/diagnostic.ts';
 import { required } from '../support/invariant.ts';
 import { nvccFlags, parseReport, type KernelReport } from '../test/backends/cuda/nvcc.ts';
 
 const architectures = [80, 90] as const;
-const modes = ['recurrent', 'scan', 'conv'] as const;
 const cache = 'out/check-cuda';
 /** Kernels in one file: nvcc's start and CUDA's headers cost a second per file. */
 const kernelsPerFile = 12;
 
-const { values: options, positionals } = parseArgs({ allowPositionals: true, options: { jobs: { type: 'string', default: '2' } } });
+const { values: options, positionals } = parseArgs({ allowPositionals: true, options: {
+  jobs: { type: 'string', default: '2' }, dtype: { type: 'string', default: 'f32' },
+  /** expected sizes, for which mode auto may choose other schedules */
+  batch: { type: 'string' }, length: { type: 'string' },
+} });
+const storage = (['f32', 'f16', 'bf16'] as const).find((each) => each === options.dtype) ?? 'f32';
+const expected = options.batch === undefined || options.length === undefined ? {} : { expected: { batch: Number(options.batch), length: Number(options.length) } };
+const modes: readonly ModeRequest[] = expected.expected === undefined ? ['recurrent', 'scan', 'conv'] : ['auto'];
 
 /** A text to compile, and the kernels of layers that are this text. */
 type Work = { readonly hash: string; readonly text: string; readonly users: string[] };
 
-function compileFile(file: string, mode: (typeof modes)[number]): Artifact | null {
+function compileFile(file: string, mode: ModeRequest): Artifact | null {
   const { spec, diagnostics } = loadLayer({ name: basename(file), text: readFileSync(file, 'utf8') }, null, { sizes: new Map() });
   if (spec === null) throw new SsmError(diagnostics);
   try {
-    return compileSpec(spec, { target: 'cuda', mode }).artifact;
+    return compileSpec(spec, { target: 'cuda', mode, storage, ...expected }).artifact;
   } catch (error) {
     if (error instanceof SsmError && error.diagnostics.some((each) => each.code === 'SSM4001')) return null;
     throw error;

@@ -33,8 +33,13 @@ export type VerifyOptions = {
   readonly json?: boolean;
 };
 
-/** Relative L2 above this is a disagreement: f32 against float64 over tens of tokens. */
-const tolerance = 2e-5;
+/**
+ * Relative L2 above this is a disagreement, f32 against float64: over tens of tokens 2e-5, over more as the rounding of a
+ * transition adds up in states that remember them (gradients of LRU's phases: 3e-5 at 1000 tokens in every mode).
+ */
+function toleranceFor({ length }: RunSizes): number {
+  return Math.min(2e-4, 2e-5 * Math.sqrt(Math.max(1, length / 64)));
+}
 
 /** Short pieces and intervals, so that a few dozen tokens meet every seam. */
 const intervals = { checkpointInterval: 8, pieceLength: 16 } as const;
@@ -128,12 +133,14 @@ function worstRows(rows: readonly Row[]): readonly Row[] {
   return [...worst.values()];
 }
 
-function agrees(row: Row): boolean {
-  return row.relativeError <= tolerance;
+function agreesWithin(sizes: RunSizes): (row: Row) => boolean {
+  const tolerance = toleranceFor(sizes);
+  return (row) => row.relativeError <= tolerance;
 }
 
 function renderOutcome(task: Task, outcome: Outcome, seed: number): string {
   const { spec, sizes } = task;
+  const agrees = agreesWithin(sizes);
   const axes = spec.axes.map(({ name, size }) => `${name} = ${size}`).join(', ');
   const counts = new Map<string, number>();
   for (const row of outcome.rows) {
@@ -154,7 +161,7 @@ function renderOutcome(task: Task, outcome: Outcome, seed: number): string {
     '',
     renderTable(['device', 'mode', 'entry', 'tensors', 'worst', 'relative L2', ''], table),
     '',
-    `${outcome.rows.length - bad.length} of ${outcome.rows.length} tensors agree with float64 within ${tolerance} (relative L2)`,
+    `${outcome.rows.length - bad.length} of ${outcome.rows.length} tensors agree with float64 within ${Number(toleranceFor(sizes).toPrecision(2))} (relative L2)`,
   ].join('\n') + '\n';
 }
 
@@ -169,10 +176,11 @@ export async function runVerify(
   const task: Task = { environment, spec, module: compiled.module, sizes, modes: modesOf(spec, options.mode), reference, progress };
   const outcome: Outcome = { rows: [], notes: [], problems: [] };
   await verifyDevices(task, options.device, outcome);
+  const agrees = agreesWithin(sizes);
   const isAgreed = outcome.rows.every(agrees);
   if (options.json === true) {
     writeDocument(environment, 'verify', {
-      ok: isAgreed && outcome.problems.length === 0, layer: spec.name, axes: spec.axes, ...sizes, seed: options.seed, tolerance,
+      ok: isAgreed && outcome.problems.length === 0, layer: spec.name, axes: spec.axes, ...sizes, seed: options.seed, tolerance: toleranceFor(sizes),
       devices: outcome.notes, rows: outcome.rows.map((row) => ({ ...row, agrees: agrees(row) })),
       diagnostics: [...warnings, ...outcome.problems].map(diagnosticToJson),
     });
