@@ -56,9 +56,12 @@ function isCostly(plan: RegionPlan): boolean {
 /** Workgroups that fill a machine; fewer leave a part of it empty. */
 const fillingGroups = 96;
 
+/** Threads side by side over channels; with fewer there is about one workgroup per processor, which may have all of its registers. */
+export const fullColumns = 32;
+
 /** Threads side by side over channels: a warp of them, fewer where batch × channels are known to be few. */
 function columnsFor(plan: RegionPlan, lanes: number, workgroupSize: number, batch: number | undefined): number {
-  let columns = Math.min(32, workgroupSize, powerOfTwoBelow(2 * Math.ceil(plan.channelCount / lanes) - 1));
+  let columns = Math.min(fullColumns, workgroupSize, powerOfTwoBelow(2 * Math.ceil(plan.channelCount / lanes) - 1));
   while (batch !== undefined && columns > 8 && batch * Math.ceil(plan.channelCount / (columns * lanes)) < fillingGroups) columns /= 2;
   return columns;
 }

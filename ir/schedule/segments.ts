@@ -24,6 +24,7 @@ import { ofCoefficient, variesInTime, type Recurrence } from './region-plan.ts';
 import { advance, applyTransition, type StateParts } from './region-values.ts';
 import { isEqual, storeValue, timeOfVisit, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
 import { productOf, rootIds, ScanThread, type PassRoots } from './scan-thread.ts';
+import { fullColumns } from './segments-parameters.ts';
 import { SegmentRows, storeRows } from './segments-rows.ts';
 
 /** The kernel of one scan. */
@@ -102,7 +103,8 @@ class SegmentsEmission {
     const groups = Math.ceil(plan.channelCount / (this.#columns * lanes));
     return builder.finish({
       name, notes: [...notes, `schedule segments: ${this.#columns * lanes} channels by ${segments} segments of ${tokens} tokens`],
-      workgroupSize, grid: [groups, 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
+      workgroupSize, ...(this.#columns < fullColumns ? { resident: 1 } : {}),
+      grid: [groups, 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
   }
 
