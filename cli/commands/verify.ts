@@ -154,14 +154,17 @@ function renderOutcome(task: Task, outcome: Outcome, seed: number): string {
     row.tensor, row.relativeError.toExponential(1), agrees(row) ? 'agrees' : 'DISAGREES',
   ]);
   const against = reasonAgainstStep(spec, task.module);
+  const compared = [
+    renderTable(['device', 'mode', 'entry', 'tensors', 'worst', 'relative L2', ''], table),
+    '',
+    `${outcome.rows.length - bad.length} of ${outcome.rows.length} tensors agree with float64 within ${Number(toleranceFor(sizes).toPrecision(2))} (relative L2)`,
+  ];
   return [
     `layer ${spec.name}${axes === '' ? '' : `, ${axes}`}; batch ${sizes.batch}, length ${sizes.length}, seed ${seed}`,
     ...outcome.notes,
     ...(against === null ? [] : [`step: not legal, ${against}`]),
     '',
-    renderTable(['device', 'mode', 'entry', 'tensors', 'worst', 'relative L2', ''], table),
-    '',
-    `${outcome.rows.length - bad.length} of ${outcome.rows.length} tensors agree with float64 within ${Number(toleranceFor(sizes).toPrecision(2))} (relative L2)`,
+    ...(outcome.rows.length === 0 ? ['nothing was compared'] : compared),
   ].join('\n') + '\n';
 }
 
