@@ -5,7 +5,14 @@
  */
 import type { Mutant } from './mutants.ts';
 
-type Explanation = { readonly operators: readonly string[]; readonly statement: RegExp; readonly kernel?: RegExp; readonly reason: string };
+type Explanation = {
+  readonly operators: readonly string[];
+  readonly statement: RegExp;
+  readonly kernel?: RegExp;
+  /** name of the case, where the reason lies in its layer */
+  readonly case?: RegExp;
+  readonly reason: string;
+};
 
 const explanations: readonly Explanation[] = [
   {
@@ -45,7 +52,7 @@ const explanations: readonly Explanation[] = [
     reason: 'pieces of time a token shorter still cover the sequence once: their number is rounded up, and their start and end move together',
   },
   {
-    operators: ['wrong-stride', 'interval-off', 'wrong-extent'], statement: /^let (low|high|digit|digits) = /, kernel: /^powers$/,
+    operators: ['wrong-stride', 'interval-off', 'wrong-extent', 'lost-choice'], statement: /^let (low|high|digit|digits|middle) = /, kernel: /^powers$/,
     reason: 'digits of the phase that are zero at these few tokens; test/numeric/conv-response measures powers to 16,384 tokens',
   },
   {
@@ -58,16 +65,40 @@ const explanations: readonly Explanation[] = [
     reason: 'one thread has the channel to itself and reads back what it wrote; where threads share a channel the statement behind the barrier reads theirs too',
   },
   {
+    operators: ['drop-barrier'], kernel: /_backward/, statement: /^for .* ; barrier ; comment "finish the sums over states/,
+    reason: 'the same in a loop over tokens: a thread that has its channel to itself reads back what it wrote',
+  },
+  {
+    operators: ['drop-guard', 'wrong-comparison'], statement: /^if 0 < log_column$/, kernel: /_fft_/,
+    reason: 'the guard skips work: a transform of one column is turned by an angle of zero',
+  },
+  {
+    operators: ['drop-guard', 'wrong-comparison', 'wrong-extent'], statement: /^if length < 0$/, kernel: /_fft_/,
+    reason: 'the guard leaves sequences beyond 2^20 tokens to the direct kernel; test/numeric/conv-long runs to that length',
+  },
+  {
+    operators: ['bound-off-by-one', 'wrong-uniform'], statement: /^(for piece = 0 0 pieces|pieces)$/, kernel: /moment/,
+    reason: 'the last pieces hold no tokens: their number counts the 64 rows of the table of powers that are lower than a piece, too',
+  },
+  {
+    operators: ['lost-clamp'], statement: /^maximum = maximum\(maximum, /, kernel: /^maximum$/,
+    reason: 'a softmax is the same whatever is subtracted before; maxima that a layer asks for are stored, and seen',
+  },
+  {
+    operators: ['dropped-factor'], statement: /^total = total \+ \(value \* value\)$/, kernel: /^correlated_direct$/, case: /^s4d-block /,
+    reason: 'the drive\'s second term, an offset, is a signal of ones: the factor left out is one',
+  },
+  {
     operators: ['lost-choice'], statement: /^forward_decay\[i\] = select\(inside, /, kernel: /_backward/,
     reason: 'a replay goes forward: behind the tokens outside of the sequence nothing follows that their decay could reach',
   },
 ];
 
 /** Why a survivor is none, or null. */
-export function explanationOf({ operator, mistake, kernelName }: Pick<Mutant, 'operator' | 'mistake' | 'kernelName'>): string | null {
+export function explanationOf({ id, operator, mistake, kernelName }: Pick<Mutant, 'id' | 'operator' | 'mistake' | 'kernelName'>): string | null {
   const statement = mistake.split(' ').slice(2).join(' ');
-  const isOf = ({ operators, statement: pattern, kernel }: Explanation): boolean =>
-    operators.includes(operator) && pattern.test(statement) && (kernel === undefined || kernel.test(kernelName));
+  const isOf = ({ operators, statement: pattern, kernel, case: ofCase }: Explanation): boolean =>
+    operators.includes(operator) && pattern.test(statement) && (kernel?.test(kernelName) ?? true) && (ofCase?.test(id) ?? true);
   const found = explanations.find(isOf);
   return found?.reason ?? null;
 }
