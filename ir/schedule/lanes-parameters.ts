@@ -80,7 +80,8 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
   const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
-  const tables = exports.length * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
+  const scalarRows = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
+  const tables = (exports.length + scalarRows) * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
   const floats = tables * (parameters.overlap ? 2 : 1) + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
   return 4 * floats;
 }

@@ -16,16 +16,19 @@ export type RowSums = {
   readonly coordinates: Coordinates;
 };
 
-/** Stores, per token of the tile, the sum over this group's channels. */
-export function storeRowSums({ builder, plan, channelsPerGroup }: LanesFrame, { each, array, tile, coordinates }: RowSums): void {
-  builder.barrier();
-  builder.if(less(builtin('invocation'), tile.count), () => {
+/** Stores, per token of the tile, the sum over this group's channels; a tile may have more tokens than the group threads. */
+export function storeRowSums({ builder, plan, parameters, channelsPerGroup }: LanesFrame, { each, array, tile, coordinates }: RowSums): void {
+  const storeRow = (row: KernelExpression): void => {
     const sum = builder.var('row', literal(0));
     builder.for('c', { start: integer(0), end: integer(channelsPerGroup) }, (channel) =>
-      builder.assign(sum, add(variable(sum), loadShared(array, add(multiply(builtin('invocation'), integer(channelsPerGroup)), channel)))));
-    const time = timeOfVisit(builder, plan, add(tile.base, builtin('invocation')));
+      builder.assign(sum, add(variable(sum), loadShared(array, add(multiply(row, integer(channelsPerGroup)), channel)))));
+    const time = timeOfVisit(builder, plan, add(tile.base, row));
     storeValue(builder, each.target, withCoordinates(coordinates, [['time', time]]), variable(sum), null);
-  });
+  };
+  builder.barrier();
+  const own = builtin('invocation');
+  if (parameters.tile <= parameters.workgroupSize) builder.if(less(own, tile.count), () => storeRow(own));
+  else builder.for('token', { start: own, end: tile.count, step: parameters.workgroupSize }, storeRow);
 }
 
 export type RowTotals = {

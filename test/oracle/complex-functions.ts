@@ -148,9 +148,9 @@ export const scalarFunctions: ReadonlyMap<string, ScalarFunction> = new Map<stri
   ['expm1', { value: expm1Complex, derivative: expComplex }],
   ['square', { value: (z) => multiplyComplex(z, z), derivative: (z) => complexOf(2 * z.re, 2 * z.im) }],
   ['log1p', realFunction(Math.log1p, (x) => 1 / (1 + x))],
-  ['tanh', realFunction(Math.tanh, (x) => 1 / Math.cosh(x) ** 2)],
+  ['tanh', { ...realFunction(Math.tanh, (x) => 1 / Math.cosh(x) ** 2), slopeTerms: (x) => 1 + Math.tanh(x) ** 2 }],
   ['sign', realFunction(Math.sign, () => 0)],
-  ['sigmoid', realFunction(sigmoid, (x) => sigmoid(x) * sigmoid(-x))],
+  ['sigmoid', { ...realFunction(sigmoid, (x) => sigmoid(x) * sigmoid(-x)), slopeTerms: (x) => sigmoid(x) * (1 + sigmoid(x)) }],
   ['softplus', realFunction(softplus, sigmoid)],
   ['silu', {
     ...realFunction((x) => x * sigmoid(x), (x) => sigmoid(x) * (1 + x * sigmoid(-x))),

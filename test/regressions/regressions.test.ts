@@ -20,9 +20,11 @@ const simplest = { ...Object.fromEntries(Object.entries(choices).map(([field, va
 
 /** What a failure needs beside its text. */
 const settings: Readonly<Record<string, Partial<LayerRecipe>>> = {
+  'channel-sums-of-long-tiles.ssm': { interval: 64, length: 40 },
   'half-output-read-again.ssm': { storage: 'bf16' },
   'half-output-read-at-its-end.ssm': { storage: 'f16' },
   'half-sum-over-channels.ssm': { storage: 'bf16' },
+  'tables-of-channel-sums.ssm': { interval: 16 },
 };
 
 it.each(names)('%s', async (name) => {
