@@ -1,7 +1,8 @@
 /**
- * Every kernel of the examples, in every mode, through nvcc for sm_80 and sm_90: no warning, no spill. Kernels of
- * different modes are often the same text, so each distinct text is compiled once, a few in one file, and ptxas' report
- * is kept under the text's hash: after a change only the kernels that changed are compiled.
+ * Every kernel of the examples, in every mode, through nvcc for sm_80 and sm_90: no warning, no spill; and the functions
+ * that launch them, with their C header. Kernels of different modes are often the same text, so each distinct text is
+ * compiled once, a few in one file, and ptxas' report is kept under the text's hash: after a change only the kernels that
+ * changed are compiled.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -11,11 +12,12 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Artifact } from '../backends/artifact.ts';
 import { compileSpec } from '../backends/compile.ts';
+import { cudaPrefix, renderCudaHeader, renderCudaLaunchers } from '../backends/cuda/index.ts';
 import { loadLayer } from '../dsl/index.ts';
 import type { ModeRequest } from '../ir/schedule/select-schedule.ts';
 import { SsmError } from '../support/diagnostic.ts';
 import { required } from '../support/invariant.ts';
-import { nvccFlags, parseReport, type KernelReport } from '../test/backends/cuda/nvcc.ts';
+import { compileCuda, compileHost, nvccFlags, parseReport, type KernelReport } from '../test/backends/cuda/nvcc.ts';
 
 const architectures = [80, 90] as const;
 const cache = 'out/check-cuda';
@@ -47,30 +49,46 @@ function compileFile(file: string, mode: ModeRequest): Artifact | null {
 
 const compiler: string = spawnSync('nvcc', ['--version'], { encoding: 'utf8' }).stdout;
 
+function hashOf(...texts: readonly string[]): string {
+  return createHash('sha256').update([compiler, ...nvccFlags, ...texts].join('\n')).digest('hex').slice(0, 20);
+}
+
 /** The kernel without its head comment and under a name made of its text, so that equal kernels are equal texts. */
 function normalized(name: string, text: string): { readonly hash: string; readonly text: string } {
   const body = text.replace(/^(\/\/.*\n)+/, '').replace(` ${name}(`, ' KERNEL(');
-  const hash = createHash('sha256').update([compiler, ...nvccFlags, body].join('\n')).digest('hex').slice(0, 20);
+  const hash = hashOf(body);
   return { hash, text: body.replace(' KERNEL(', ` kernel_${hash}(`) };
 }
 
-function collect(files: readonly string[]): ReadonlyMap<string, Work> {
-  const all = new Map<string, Work>();
-  for (const file of files) {
-    const counts = modes.map((mode) => {
+/** A layer in one mode. */
+type Compiled = { readonly name: string; readonly artifact: Artifact };
+
+function compileFiles(files: readonly string[]): readonly Compiled[] {
+  return files.flatMap((file) => {
+    const compiled = modes.flatMap((mode): readonly Compiled[] => {
       const artifact = compileFile(file, mode);
-      const kernels = artifact?.code.kind === 'text' ? [...artifact.code.kernels] : [];
-      for (const [name, text] of kernels) {
-        const { hash, text: body } = normalized(name, text);
-        const known = all.get(hash) ?? { hash, text: body, users: [] };
-        known.users.push(`${file} ${mode} ${name}`);
-        all.set(hash, known);
-      }
-      return artifact === null ? `not ${mode}` : `${kernels.length} ${mode}`;
+      return artifact === null ? [] : [{ name: `${file} ${mode}`, artifact }];
     });
-    console.log(`${file}: kernels ${counts.join(', ')}`);
+    console.log(`${file}: ${compiled.map(({ artifact }) => `${kernelsOf(artifact).length} kernels ${artifact.manifest.mode}`).join(', ')}`);
+    return compiled;
+  });
+}
+
+function kernelsOf({ code }: Artifact): readonly (readonly [name: string, text: string])[] {
+  return code.kind === 'text' ? [...code.kernels] : [];
+}
+
+function distinctKernels(compiled: readonly Compiled[]): readonly Work[] {
+  const all = new Map<string, Work>();
+  for (const { name: user, artifact } of compiled) {
+    for (const [name, text] of kernelsOf(artifact)) {
+      const { hash, text: body } = normalized(name, text);
+      const known = all.get(hash) ?? { hash, text: body, users: [] };
+      known.users.push(`${user} ${name}`);
+      all.set(hash, known);
+    }
   }
-  return all;
+  return [...all.values()];
 }
 
 function reportFile(hash: string): string {
@@ -139,17 +157,38 @@ function describeSpills({ hash, users }: Work): readonly string[] {
     `${each.spillStores} bytes stored, ${each.spillLoads} loaded, ${each.registers} registers on ${each.architecture}: ${users.join('; ')} (${hash})`);
 }
 
+/** Whether the launch functions compile without a warning, and their header as C11 too. Kept like the kernels' reports. */
+function launchersCompile({ name, artifact: { manifest } }: Compiled): boolean {
+  const header = { [`${cudaPrefix(manifest)}.h`]: renderCudaHeader({ ...manifest, contentHash: '' }) };
+  const files = { ...header, 'launchers.cu': renderCudaLaunchers(manifest) };
+  const kept = reportFile(hashOf(...Object.values(files)));
+  if (existsSync(kept)) return true;
+  try {
+    compileCuda(files, 'launchers.cu', architectures);
+    const said = compileHost(['gcc', '-std=c11'], { ...header, 'user.c': `#include "${cudaPrefix(manifest)}.h"\nint main(void) { return 0; }\n` }, 'user.c');
+    if (said !== '') throw new Error(said);
+    writeFileSync(kept, '[]');
+    return true;
+  } catch (error) {
+    console.log(`launch functions failed: ${name}\n${String(error).slice(0, 2000)}`);
+    return false;
+  }
+}
+
 if (compiler === '') {
   console.error('nvcc is not installed: nothing can be checked');
   process.exit(1);
 }
 mkdirSync(cache, { recursive: true });
 const examples = readdirSync('examples').filter((each) => each.endsWith('.ssm')).map((each) => join('examples', each));
-const all = [...collect(positionals.length === 0 ? examples : positionals).values()];
+const compiled = compileFiles(positionals.length === 0 ? examples : positionals);
+const all = distinctKernels(compiled);
 const missing = all.filter((each) => !existsSync(reportFile(each.hash)));
 console.log(`${all.length} distinct kernels, ${missing.length} to compile`);
 const failures = await compileMissing(missing, Number(required(options.jobs, 'jobs')));
+const wrong = compiled.filter((each) => !launchersCompile(each)).length;
 const spills = all.filter((each) => existsSync(reportFile(each.hash))).flatMap(describeSpills);
 spills.forEach((each) => console.log(each));
-console.log(`${failures} kernels failed, ${spills.length} spills in ${all.length} kernels for ${architectures.length} architectures`);
-process.exit(failures + spills.length === 0 ? 0 : 1);
+console.log(`${failures} kernels failed, ${spills.length} spills in ${all.length} kernels for ${architectures.length} architectures; `
+  + `launch functions of ${compiled.length} artifacts, ${wrong} failed`);
+process.exit(failures + wrong + spills.length === 0 ? 0 : 1);
