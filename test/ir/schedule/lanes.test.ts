@@ -4,7 +4,9 @@
  * cut tiles, one tile only, channels that do not fill a group, pieces of time, checkpoints inside tiles.
  */
 import { describe, expect, it } from 'vitest';
+import { affordableStreams } from '../../../ir/schedule/lanes-prefetch.ts';
 import type { LanesParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import type { ValueId } from '../../../ir/tensor/ops.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
 import { runAll, specOf } from '../../support/scheduled-run.ts';
@@ -60,4 +62,14 @@ describe('overlapping phases of lanes', () => {
       expect(relativeError(got, value), tensor).toBeLessThan(1e-9);
     }
   });
+});
+
+it('streams beside replayed states are held as far as registers go', () => {
+  const ids = (...numbers: number[]): ReadonlySet<ValueId> => new Set(numbers as ValueId[]);
+  // S6: four streams of four rows, each needed twice
+  expect(affordableStreams(ids(1, 2, 3, 4), ids(1, 2, 3, 4), 4)).toEqual(ids(1, 2, 3, 4));
+  // Mamba's block: eight, of which two more fit
+  expect(affordableStreams(ids(1, 2, 3, 4, 5, 6, 7, 8), ids(5, 6, 7, 8, 1), 4)).toEqual(ids(5, 6));
+  // a stream that the first phase does not need takes registers twice
+  expect(affordableStreams(ids(1, 2, 3, 4, 5, 6, 7, 8), ids(9, 1), 4)).toEqual(ids(9));
 });
