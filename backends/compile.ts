@@ -78,6 +78,11 @@ export function compileSpec(spec: LayerSpec, options: CompileOptions): CompileRe
   return { artifact: { manifest: indexInputs.length === 0 ? manifest : { ...manifest, indexInputs }, code }, plans, module };
 }
 
+/** The plans alone, without a target's text: what estimates and the interpreter of Kernel IR take. */
+export function planSpec(spec: LayerSpec, options: CompileOptions): readonly Plan[] {
+  return planLayer(spec, settleMode(spec, options).options).plans;
+}
+
 /** Mode of a layer whose recurrences were scheduled so. */
 function modeOfSchedules(decisions: readonly Decision[]): 'recurrent' | 'scan' {
   return decisions.some((each) => each.chosen.includes('three-pass')) ? 'scan' : 'recurrent';

@@ -5,7 +5,7 @@
  * followed by one rounding is the correctly rounded f32 result for + - * / and square root).
  */
 import { assertNever, required } from '../../support/invariant.ts';
-import { noteRead, type Lanes, type Machine, type Memory } from './interpret-machine.ts';
+import { noteRead, takeLanes, withLanes, type Lanes, type Machine, type Memory } from './interpret-machine.ts';
 import {
   applyBinary, conversion, finisher, integerFunction, needsCare, reinterpretation, storageRounding, unaryFunctions, type Finish,
 } from './interpret-operators.ts';
@@ -17,12 +17,13 @@ export type Evaluate = () => Lanes;
 
 type Of<Kind extends KernelExpression['kind']> = Extract<KernelExpression, { readonly kind: Kind }>;
 
-function compileUnary(expression: Of<'unary'>, machine: Machine): Evaluate {
+/** What is not at hand in lanes already. */
+type Computed = Exclude<KernelExpression, { readonly kind: 'literal' | 'variable' | 'builtin' | 'uniform' }>;
+
+function compileUnary(expression: Of<'unary'>, machine: Machine, result: Lanes): Evaluate {
   const operand = compileExpression(expression.operand, machine);
-  const { element, width } = expression.type;
-  const finish = finisher(machine, element);
+  const finish = finisher(machine, expression.type.element);
   const apply = unaryFunctions[expression.operator];
-  const result = new Float64Array(width * machine.size);
   return () => {
     const values = operand();
     const { active, count, size } = machine;
@@ -37,20 +38,19 @@ function compileUnary(expression: Of<'unary'>, machine: Machine): Evaluate {
   };
 }
 
-function compileBinary(expression: Of<'binary'>, machine: Machine): Evaluate {
+function compileBinary(expression: Of<'binary'>, machine: Machine, result: Lanes): Evaluate {
   const { operator, type: { element } } = expression;
-  if (element === 'i32' && !needsCare.has(operator)) return compileWholeNumbers(expression, machine);
-  if (element === 'u32' || element === 'i32') return compileCarefully(expression, element, machine);
-  return compileNumbers(expression, machine);
+  if (element === 'i32' && !needsCare.has(operator)) return compileWholeNumbers(expression, machine, result);
+  if (element === 'u32' || element === 'i32') return compileCarefully(expression, element, machine, result);
+  return compileNumbers(expression, machine, result);
 }
 
 /** Floats and flags. The operator is decided inside of the loop, where it costs less than a call that has many targets. */
-function compileNumbers(expression: Of<'binary'>, machine: Machine): Evaluate {
-  const { operator, type: { element, width } } = expression;
+function compileNumbers(expression: Of<'binary'>, machine: Machine, result: Lanes): Evaluate {
+  const { operator, type: { element } } = expression;
   const left = compileExpression(expression.left, machine);
   const right = compileExpression(expression.right, machine);
   const isRounded = element === 'f32' && machine.rounding === 'f32';
-  const result = new Float64Array(width * machine.size);
   return () => {
     const a = left();
     const b = right();
@@ -67,12 +67,11 @@ function compileNumbers(expression: Of<'binary'>, machine: Machine): Evaluate {
 }
 
 /** i32 without division and shifts: an overflow is reported, then it wraps. */
-function compileWholeNumbers(expression: Of<'binary'>, machine: Machine): Evaluate {
-  const { operator, type: { width } } = expression;
+function compileWholeNumbers(expression: Of<'binary'>, machine: Machine, result: Lanes): Evaluate {
+  const { operator } = expression;
   const left = compileExpression(expression.left, machine);
   const right = compileExpression(expression.right, machine);
   const isProduct = operator === 'multiply';
-  const result = new Float64Array(width * machine.size);
   return () => {
     const a = left();
     const b = right();
@@ -93,12 +92,11 @@ function compileWholeNumbers(expression: Of<'binary'>, machine: Machine): Evalua
 }
 
 /** Integers whose operands may be what no target defines, and unsigned ones. */
-function compileCarefully(expression: Of<'binary'>, element: 'i32' | 'u32', machine: Machine): Evaluate {
+function compileCarefully(expression: Of<'binary'>, element: 'i32' | 'u32', machine: Machine, result: Lanes): Evaluate {
   const left = compileExpression(expression.left, machine);
   const right = compileExpression(expression.right, machine);
   const finish = finisher(machine, element) ?? ((value) => value);
   const apply = integerFunction(expression.operator, element, machine);
-  const result = new Float64Array(expression.type.width * machine.size);
   return () => {
     const a = left();
     const b = right();
@@ -114,11 +112,10 @@ function compileCarefully(expression: Of<'binary'>, element: 'i32' | 'u32', mach
   };
 }
 
-function compileSelect(expression: Of<'select'>, machine: Machine): Evaluate {
+function compileSelect(expression: Of<'select'>, machine: Machine, result: Lanes): Evaluate {
   const test = compileExpression(expression.condition, machine);
   const onTrue = compileExpression(expression.whenTrue, machine);
   const onFalse = compileExpression(expression.whenFalse, machine);
-  const result = new Float64Array(expression.type.width * machine.size);
   return () => {
     const condition = test();
     const whenTrue = onTrue();
@@ -145,12 +142,11 @@ function forActive(machine: Machine, width: number, visit: (at: number, invocati
   }
 }
 
-function compilePointwise(expression: Of<'convert' | 'bitcast'>, machine: Machine): Evaluate {
+function compilePointwise(expression: Of<'convert' | 'bitcast'>, machine: Machine, result: Lanes): Evaluate {
   const operand = compileExpression(expression.operand, machine);
   const change = expression.kind === 'convert'
     ? conversion(expression.operand.type.element, expression.type.element, machine)
     : reinterpretation(expression.operand.type.element, expression.type.element);
-  const result = new Float64Array(expression.type.width * machine.size);
   return () => {
     const values = operand();
     forActive(machine, expression.type.width, (at, invocation) => {
@@ -182,12 +178,11 @@ export function checkAccess(machine: Machine, memory: Memory, access: Access): b
   return false;
 }
 
-function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, machine: Machine): Evaluate {
+function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, machine: Machine, result: Lanes): Evaluate {
   const indices = compileExpression(index, machine);
   const memory = memoryOf(machine, buffer);
   const round = storageRounding(buffer.storage, machine);
   const isWatched = memory.written !== null || memory.log !== null;
-  const result = new Float64Array(width * machine.size);
   return () => {
     const where = indices();
     const { active, count, size } = machine;
@@ -205,10 +200,9 @@ function compileLoad({ buffer, index, aligned, type: { width } }: Of<'load'>, ma
   };
 }
 
-function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine): Evaluate {
+function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>, machine: Machine, result: Lanes): Evaluate {
   const indices = compileExpression(index, machine);
   const memory = memoryOf(machine, array);
-  const result = new Float64Array(width * machine.size);
   const isWatched = memory.written !== null || memory.log !== null;
   const perElement = array.type.width;
   const elements = width / perElement;
@@ -231,10 +225,9 @@ function compileLoadShared({ array, index, type: { width } }: Of<'load-shared'>,
   };
 }
 
-function compileElement({ array, index, type: { width } }: Of<'element'>, machine: Machine): Evaluate {
+function compileElement({ array, index, type: { width } }: Of<'element'>, machine: Machine, result: Lanes): Evaluate {
   const indices = compileExpression(index, machine);
   const memory = required(machine.arrays.get(array.id), `array ${array.name}`);
-  const result = new Float64Array(width * machine.size);
   return () => {
     const where = indices();
     const { active, count, size } = machine;
@@ -255,9 +248,8 @@ function compileElement({ array, index, type: { width } }: Of<'element'>, machin
   };
 }
 
-function compileShuffle({ operand, mask, type: { width } }: Of<'shuffle-xor'>, machine: Machine): Evaluate {
+function compileShuffle({ operand, mask, type: { width } }: Of<'shuffle-xor'>, machine: Machine, result: Lanes): Evaluate {
   const values = compileExpression(operand, machine);
-  const result = new Float64Array(width * machine.size);
   return () => {
     const from = values();
     if (machine.count !== machine.size) machine.report('divergent-shuffle');
@@ -268,12 +260,9 @@ function compileShuffle({ operand, mask, type: { width } }: Of<'shuffle-xor'>, m
   };
 }
 
-function compileVector(expression: Of<'splat' | 'extract' | 'horizontal-add'>, machine: Machine): Evaluate {
+function compileVector(expression: Of<'splat' | 'extract'>, machine: Machine, result: Lanes): Evaluate {
   const operand = compileExpression(expression.operand, machine);
   const { size } = machine;
-  const { width } = expression.type;
-  const result = new Float64Array(width * size);
-  if (expression.kind === 'horizontal-add') return compileHorizontalAdd(expression, operand, machine);
   const offset = expression.kind === 'extract' ? expression.lane * size : 0;
   return () => {
     const values = operand();
@@ -288,10 +277,10 @@ function compileVector(expression: Of<'splat' | 'extract' | 'horizontal-add'>, m
   };
 }
 
-function compileHorizontalAdd(expression: Of<'horizontal-add'>, operand: Evaluate, machine: Machine): Evaluate {
+function compileHorizontalAdd(expression: Of<'horizontal-add'>, machine: Machine, result: Lanes): Evaluate {
+  const operand = compileExpression(expression.operand, machine);
   const { element, width } = expression.operand.type;
   const { size } = machine;
-  const result = new Float64Array(size);
   const finish: Finish = finisher(machine, element) ?? ((value) => value);
   return () => {
     const values = operand();
@@ -304,9 +293,8 @@ function compileHorizontalAdd(expression: Of<'horizontal-add'>, operand: Evaluat
   };
 }
 
-function compileCompose({ operands, type: { width } }: Of<'compose'>, machine: Machine): Evaluate {
+function compileCompose({ operands, type: { width } }: Of<'compose'>, machine: Machine, result: Lanes): Evaluate {
   const parts = operands.map((each) => compileExpression(each, machine));
-  const result = new Float64Array(width * machine.size);
   return () => {
     parts.forEach((part, component) => {
       const values = part();
@@ -325,7 +313,27 @@ function compileLiteral({ value, type }: Of<'literal'>, machine: Machine): Evalu
   return () => lanes;
 }
 
-/** A closure that evaluates the expression for the active invocations. */
+/** Compiles a node whose result lies in lanes of its own; its operands' lanes are free afterwards. */
+function compileResult(expression: Computed, machine: Machine, result: Lanes): Evaluate {
+  switch (expression.kind) {
+    case 'unary': return compileUnary(expression, machine, result);
+    case 'binary': return compileBinary(expression, machine, result);
+    case 'select': return compileSelect(expression, machine, result);
+    case 'convert':
+    case 'bitcast': return compilePointwise(expression, machine, result);
+    case 'load': return compileLoad(expression, machine, result);
+    case 'load-shared': return compileLoadShared(expression, machine, result);
+    case 'element': return compileElement(expression, machine, result);
+    case 'shuffle-xor': return compileShuffle(expression, machine, result);
+    case 'splat':
+    case 'extract': return compileVector(expression, machine, result);
+    case 'horizontal-add': return compileHorizontalAdd(expression, machine, result);
+    case 'compose': return compileCompose(expression, machine, result);
+    default: return assertNever(expression, 'compileResult');
+  }
+}
+
+/** A closure that evaluates the expression for the active invocations; its lanes are the caller's until his statement ends. */
 export function compileExpression(expression: KernelExpression, machine: Machine): Evaluate {
   switch (expression.kind) {
     case 'literal':
@@ -342,20 +350,10 @@ export function compileExpression(expression: KernelExpression, machine: Machine
       const lanes = new Float64Array(machine.size).fill(machine.uniformValue(expression.uniform));
       return () => lanes;
     }
-    case 'unary': return compileUnary(expression, machine);
-    case 'binary': return compileBinary(expression, machine);
-    case 'select': return compileSelect(expression, machine);
-    case 'convert':
-    case 'bitcast': return compilePointwise(expression, machine);
-    case 'load': return compileLoad(expression, machine);
-    case 'load-shared': return compileLoadShared(expression, machine);
-    case 'element': return compileElement(expression, machine);
-    case 'shuffle-xor': return compileShuffle(expression, machine);
-    case 'splat':
-    case 'extract':
-    case 'horizontal-add': return compileVector(expression, machine);
-    case 'compose': return compileCompose(expression, machine);
-    default: return assertNever(expression, 'compileExpression');
+    default: {
+      const result = takeLanes(machine, expression.type.width);
+      return withLanes(machine, () => compileResult(expression, machine, result));
+    }
   }
 }
 

@@ -45,6 +45,7 @@ export type Machine = {
   count: number;
   /** all invocations, in the order of evaluation */
   readonly everyone: Int32Array;
+  readonly pool: LanePool;
   readonly variables: Map<VariableId, Lanes>;
   readonly arrays: Map<ArrayId, Memory>;
   readonly memories: Map<number, Memory>;
@@ -60,6 +61,32 @@ export type Machine = {
   readonly stepLimit: number;
   readonly report: (kind: FindingKind, at?: FindingPlace) => void;
 };
+
+/**
+ * Lanes for results of expressions, which live until their statement ends: few arrays that all
+ * statements share stay in the processor's cache, and thousands need not be made.
+ */
+export type LanePool = {
+  /** arrays by width, the first `used` of them taken */
+  readonly made: Lanes[][];
+  readonly used: number[];
+};
+
+/** Lanes that are taken until `withLanes` of somebody further out ends. */
+export function takeLanes({ pool, size }: Pick<Machine, 'pool' | 'size'>, width: number): Lanes {
+  const made = (pool.made[width] ??= []);
+  const at = pool.used[width] ?? 0;
+  pool.used[width] = at + 1;
+  return (made[at] ??= new Float64Array(width * size));
+}
+
+/** What `compile` makes; lanes that it took are free again. */
+export function withLanes<T>({ pool: { used } }: Pick<Machine, 'pool'>, compile: () => T): T {
+  const before = [...used];
+  const made = compile();
+  for (let width = 0; width < used.length; width += 1) used[width] = before[width] ?? 0;
+  return made;
+}
 
 export type FindingPlace = {
   readonly buffer?: string;

@@ -5,7 +5,7 @@
  */
 import { assertNever, required } from '../../support/invariant.ts';
 import { checkAccess, compileExpression, memoryOf } from './interpret-expressions.ts';
-import { enterStatement, noteWrite, type Lanes, type Machine } from './interpret-machine.ts';
+import { enterStatement, noteWrite, withLanes, type Lanes, type Machine } from './interpret-machine.ts';
 import { storageRounding } from './interpret-operators.ts';
 import type { KernelStatement, Variable } from './nodes.ts';
 
@@ -210,7 +210,7 @@ function compileStatement(statement: KernelStatement, machine: Machine): Run {
 /** A closure that runs the statements for the active invocations. */
 export function compileBody(body: readonly KernelStatement[], machine: Machine): Run {
   const executed = body.filter((each) => each.kind !== 'comment');
-  const steps = executed.map((statement) => ({ statement, run: compileStatement(statement, machine) }));
+  const steps = executed.map((statement) => ({ statement, run: withLanes(machine, () => compileStatement(statement, machine)) }));
   return () => {
     for (const { statement, run } of steps) {
       enterStatement(machine, statement);

@@ -84,7 +84,7 @@ function makeMachine(kernel: Kernel, sizes: RunSizes, findings: SanitizerFinding
   const invocations = Float64Array.from({ length: size }, (_, invocation) => invocation);
   const everyone = orderOf(size, options);
   const machine: Machine = {
-    kernel, size, rounding: options.rounding, active: everyone, count: size, everyone,
+    kernel, size, rounding: options.rounding, active: everyone, count: size, everyone, pool: { made: [], used: [] },
     variables: new Map(), arrays: new Map(), memories: new Map(), builtins: [lanes(), lanes(), lanes(), invocations],
     uniformValue: ({ value, name }) => {
       const evaluated = evaluateSize(value, sizes);

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { compileSpec } from '../../backends/compile.ts';
+import { planSpec } from '../../backends/compile.ts';
 import { loadLayer } from '../../dsl/index.ts';
 import { required } from '../../support/invariant.ts';
 
@@ -17,7 +17,7 @@ describe('no tensor of the size of state times time', () => {
     const file = { name: `${layer}.ssm`, text: readFileSync(`examples/${layer}.ssm`, 'utf8') };
     const spec = required(loadLayer(file, null, { sizes: new Map() }).spec, layer);
     const states = spec.body.flatMap((item) => (item.kind === 'state' ? [item.axes] : []));
-    const { plans } = compileSpec(spec, { target, mode });
+    const plans = planSpec(spec, { target, mode });
     expect(plans.length).toBeGreaterThan(3);
     for (const plan of plans) {
       for (const tensor of plan.tensors) {

@@ -5,7 +5,7 @@
  * that a mutant is judged by what the ordinary tests run and nothing more.
  */
 import { readFileSync } from 'node:fs';
-import { compileSpec, type CompileOptions } from '../../backends/compile.ts';
+import { planSpec, type CompileOptions } from '../../backends/compile.ts';
 import { loadLayer, parse } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { initialParameters } from '../../ir/initial/index.ts';
@@ -200,8 +200,7 @@ export function checkPlan(plan: Plan, numbers: CaseNumbers, saved: SavedTensors)
 
 /** The plans of a case by entry point. */
 export function plansOf({ layer, configuration }: KernelCase): ReadonlyMap<EntryName, Plan> {
-  const { plans } = compileSpec(loadExample(layer).spec, configuration.options);
-  return new Map(plans.map((each) => [each.entry, each]));
+  return new Map(planSpec(loadExample(layer).spec, configuration.options).map((each) => [each.entry, each]));
 }
 
 /** A step takes several sequences per workgroup: more of them show the last ones. Odd, so that launches have rests. */

@@ -2,7 +2,7 @@
  * A layer compiled under a given schedule and run in the sanitizing interpreter of Kernel IR on drawn
  * numbers, all entries in a row: two schedules of one layer must write the same tensors.
  */
-import { compileSpec, type CompileOptions } from '../../backends/compile.ts';
+import { planSpec, type CompileOptions } from '../../backends/compile.ts';
 import { loadLayer } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { interpretPlan } from '../../ir/kernel/interpret.ts';
@@ -27,7 +27,7 @@ const given: ReadonlySet<string> = new Set(['input', 'param', 'initial', 'output
 
 /** All tensors that the entries write, by entry and name. */
 export function runAll(spec: LayerSpec, sizes: RunSizes, options: Omit<CompileOptions, 'target'>): ReadonlyMap<string, Float64Array> {
-  const { plans } = compileSpec(spec, { target: 'cuda', checkpointInterval: 4, ...options });
+  const plans = planSpec(spec, { target: 'cuda', checkpointInterval: 4, ...options });
   const saved = new Map<string, Float64Array>();
   const found = new Map<string, Float64Array>();
   for (const entry of ['forward', 'forwardSaved', 'backward', 'backwardFinal']) {

@@ -1,6 +1,6 @@
 /** Costly values that are fixed in time, out of scans: the same numbers, formed once; nothing else moves. */
 import { describe, expect, it } from 'vitest';
-import { compileSpec } from '../../../backends/compile.ts';
+import { planSpec } from '../../../backends/compile.ts';
 import { hoistFixed } from '../../../ir/passes/hoist-fixed.ts';
 import { runTensorPipeline } from '../../../ir/pipeline.ts';
 import { interpretFunction } from '../../../ir/tensor/interpret.ts';
@@ -43,7 +43,7 @@ describe('fixed values of scans', () => {
   });
 
   it('stay in a single token', () => {
-    const { plans } = compileSpec(loadExample(exampleOf('s4d')).spec, { target: 'cuda' });
+    const plans = planSpec(loadExample(exampleOf('s4d')).spec, { target: 'cuda' });
     expect(required(plans.find((each) => each.entry === 'step'), 'step').kernels).toHaveLength(1);
     expect(required(plans.find((each) => each.entry === 'forward'), 'forward').kernels).toHaveLength(2);
   });

@@ -4,7 +4,7 @@
  * of one launch, results computed where the sums are.
  */
 import { describe, expect, it } from 'vitest';
-import { compileSpec } from '../../../backends/compile.ts';
+import { planSpec } from '../../../backends/compile.ts';
 import { machines } from '../../../backends/machines.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
@@ -28,7 +28,7 @@ const layers: Readonly<Record<string, string>> = {
 
 /** Kernels of an artifact that say they work in tiles. */
 function tiledKernels(text: string): readonly string[] {
-  const { plans } = compileSpec(specOf(text), { target: 'cuda' });
+  const plans = planSpec(specOf(text), { target: 'cuda' });
   return plans.flatMap((plan) => plan.kernels.filter((kernel) => kernel.notes.some((note) => note.startsWith('tiles of '))).map((kernel) => `${plan.entry} ${kernel.name}`));
 }
 
@@ -56,7 +56,7 @@ describe('sums of products in tiles', () => {
       param W_a[E, D], W_b[E, D], W_c[E, D], W_d[E, D]
       output y[E] = ${sums}
     }`;
-    const { plans } = compileSpec(specOf(text), { target: 'wgsl' });
+    const plans = planSpec(specOf(text), { target: 'wgsl' });
     const kernels = plans.flatMap((each) => each.kernels).filter((each) => each.notes.some((note) => note.startsWith('tiles of ')));
     const bytes = kernels.map((each) => each.shared.reduce((sum, { length, type }) => sum + length * 4 * type.width, 0));
     expect(Math.max(...kernels.map((each) => each.shared.length))).toBe(8);

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { TargetName } from '../../../backends/artifact.ts';
-import { compileSpec } from '../../../backends/compile.ts';
+import { planSpec } from '../../../backends/compile.ts';
 import { loadLayer } from '../../../dsl/index.ts';
 import type { LayerSpec } from '../../../dsl/spec.ts';
 import { interpretPlan } from '../../../ir/kernel/interpret.ts';
@@ -22,7 +22,7 @@ function layer(name: string, sizes: Readonly<Record<string, number>>): LayerSpec
 }
 
 function plansOf(spec: LayerSpec, target: TargetName): (entry: string) => Plan {
-  const { plans } = compileSpec(spec, { target, checkpointInterval: 4 });
+  const plans = planSpec(spec, { target, checkpointInterval: 4 });
   return (entry) => required(plans.find((each) => each.entry === entry), entry);
 }
 

@@ -4,7 +4,7 @@
  * below a tile, states walked over in pieces, sums over time and over channels, both orders of time.
  */
 import { afterAll, describe, expect, it } from 'vitest';
-import { compileSpec } from '../../../backends/compile.ts';
+import { compileSpec, planSpec } from '../../../backends/compile.ts';
 import type { EntryPointName, ManifestTensor } from '../../../backends/artifact.ts';
 import { loadLayer } from '../../../dsl/index.ts';
 import type { LayerSpec } from '../../../dsl/spec.ts';
@@ -116,7 +116,7 @@ describe('tiles of tokens by blocks of channels', () => {
   });
 
   it('is what the CPU runs: tiles are named in the kernel', () => {
-    const { plans } = compileSpec(specOf(selective('')), { target: 'wasm' });
+    const plans = planSpec(specOf(selective('')), { target: 'wasm' });
     const notes = plans.flatMap((plan) => plan.kernels).flatMap((kernel) => kernel.notes);
     expect(notes.filter((note) => note.includes('tiles of 64 tokens by 16 channels')).length).toBeGreaterThan(2);
   });
