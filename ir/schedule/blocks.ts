@@ -71,7 +71,7 @@ class BlocksEmission {
     const form = required(blockFormOf(plan), 'block form');
     this.#form = request.summary === null ? form : { ...form, readOuts: [] };
     const tile = lanes * block;
-    this.#frame = makeFrame(builder, request, { kind: 'lanes', workgroupSize, lanes, channels: 1, tile, channelSums: 'shared', prefetch: true, overlap: false });
+    this.#frame = makeFrame(builder, request, { kind: 'lanes', workgroupSize, lanes, channels: 1, tile, channelSums: 'shared', prefetch: true, overlap: false, helpers: 0 });
     invariant(block % quad === 0, 'blocks consist of fours of tokens');
     this.#thread = this.#makeThread();
     this.#cooperative = new RegionValues({ builder, plan, memory, lanes: 1, innerWidth: 1, innerSteps: 1 });

@@ -6,7 +6,7 @@
  */
 import { blockFormOf } from './blocks-form.ts';
 import { areBlocksLegal, blocksParametersFor } from './blocks-parameters.ts';
-import { lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
+import { areHelpersLegal, lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
 import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SegmentsParameters, SequentialParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import { selectSchedule } from './select-schedule.ts';
@@ -56,6 +56,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     channelSums: ({ machine }) => (machine.shuffleWidth >= 32 ? ['shuffle', 'shared'] : ['shared']),
     prefetch: switches,
     overlap: (_, { prefetch }) => (prefetch === true ? [true, false] : [false]),
+    helpers: (_, { overlap, workgroupSize }) => (overlap === true ? [0, Number(workgroupSize), Number(workgroupSize) / 2] : [0]),
   },
   blocks: {
     workgroupSize: workgroups,
@@ -95,7 +96,7 @@ function isLegal(parameters: ScanParameters, { plan, machine, interval }: Candid
   const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
   const states = plan.innerCount / lanes;
   return Number.isInteger(states) && states * channels <= mostStatesPerThread && lanes <= workgroupSize && channels <= lanes && (tile * channels) % lanes === 0
-    && (channelSums === 'shared' || workgroupSize % 32 === 0)
+    && (channelSums === 'shared' || workgroupSize % 32 === 0) && areHelpersLegal(plan, parameters, machine)
     && lanesSharedBytes(plan, parameters) <= machine.sharedBytes;
 }
 

@@ -54,11 +54,37 @@ export function makeFrame(builder: KernelBuilder, request: ScanRequest, paramete
   const { plan } = request;
   const channelsPerGroup = (parameters.workgroupSize / parameters.lanes) * parameters.channels;
   const steps = plan.innerCount / parameters.lanes;
-  const rows = (parameters.tile * parameters.channels) / parameters.lanes;
+  const rows = (parameters.tile * channelsPerGroup) / cooperatorsOf(parameters);
   invariant([channelsPerGroup, steps, rows].every(Number.isInteger), 'lanes must divide the workgroup, the inner axis and the rows of the tile');
-  invariant(parameters.channels <= parameters.lanes, 'a workgroup has a thread for each of its channels');
+  invariant(cooperatorsOf(parameters) % channelsPerGroup === 0, 'a workgroup has a thread for each of its channels');
+  invariant(parameters.workgroupSize % cooperatorsOf(parameters) === 0, 'helpers divide the threads of the recurrence');
   invariant((plan.channels.at(-1)?.size ?? 1) % parameters.channels === 0, 'channels of a thread must divide the last channel axis');
   return { builder, request, plan, parameters, channelsPerGroup, steps, rows };
+}
+
+/** Number of threads that do the first and last phases of a tile. */
+export function cooperatorsOf({ workgroupSize, helpers }: LanesParameters): number {
+  return helpers === 0 ? workgroupSize : helpers;
+}
+
+/** This thread's number among them; a thread of the recurrence has that of one of its helpers. */
+export function cooperator({ parameters: { helpers } }: LanesFrame): KernelExpression {
+  return helpers === 0 ? builtin('invocation') : remainder(builtin('invocation'), integer(helpers));
+}
+
+/** This thread's number in the recurrence; a helper has that of a thread it helps. */
+export function walker({ parameters: { helpers, workgroupSize } }: LanesFrame): KernelExpression {
+  return helpers === 0 ? builtin('invocation') : remainder(builtin('invocation'), integer(workgroupSize));
+}
+
+/** Whether this thread takes part in the recurrence; null where all do. */
+export function walks({ parameters: { helpers, workgroupSize } }: LanesFrame): KernelExpression | null {
+  return helpers === 0 ? null : less(builtin('invocation'), integer(workgroupSize));
+}
+
+/** Whether this thread takes part in the first and last phases; null where all do. */
+export function helps({ parameters: { helpers, workgroupSize } }: LanesFrame): KernelExpression | null {
+  return helpers === 0 ? null : less(integer(workgroupSize - 1), builtin('invocation'));
 }
 
 /** Coordinates of the first of `width` channels; beyond the last one loads are clamped and `isValid` guards stores. */
@@ -172,8 +198,8 @@ function overGuardedTiles({ builder, plan, parameters }: LanesFrame, range: Rang
 }
 
 /** First row of this thread in the cooperative phases. */
-export function firstRow({ channelsPerGroup, rows }: LanesFrame): KernelExpression {
-  return multiply(divide(builtin('invocation'), integer(channelsPerGroup)), integer(rows));
+export function firstRow(frame: LanesFrame): KernelExpression {
+  return multiply(divide(cooperator(frame), integer(frame.channelsPerGroup)), integer(frame.rows));
 }
 
 /** Whether the loop over a thread's rows is written out, so that its registers have constant indices. */
@@ -200,16 +226,17 @@ export type StagedPlace = { readonly pass: KernelExpression; readonly place: Ker
 
 /** Number of places of the table that a thread fills. */
 export function stagedPasses({ plan, parameters }: LanesFrame): number {
-  return Math.ceil((parameters.tile * plan.innerCount) / parameters.workgroupSize);
+  return Math.ceil((parameters.tile * plan.innerCount) / cooperatorsOf(parameters));
 }
 
 /** This thread's places in the table token × inner axis of the tile at `base`. */
 export function overStaged(frame: LanesFrame, tile: Tile, body: (at: StagedPlace) => void): void {
-  const { builder, plan, parameters: { tile: tokens, workgroupSize } } = frame;
-  const size = tokens * plan.innerCount;
+  const { builder, plan, parameters } = frame;
+  const size = parameters.tile * plan.innerCount;
+  const threads = cooperatorsOf(parameters);
   const passes = stagedPasses(frame);
   builder.for('pass', { start: integer(0), end: integer(passes), unroll: passes <= 8 }, (pass) => {
-    const place = builder.let('place', add(multiply(pass, integer(workgroupSize)), builtin('invocation')));
+    const place = builder.let('place', add(multiply(pass, integer(threads)), cooperator(frame)));
     const run = (): void => {
       const inner = builder.let('inner', remainder(place, integer(plan.innerCount)));
       const token = divide(place, integer(plan.innerCount));
@@ -218,7 +245,7 @@ export function overStaged(frame: LanesFrame, tile: Tile, body: (at: StagedPlace
       const coordinates = withCoordinates(new Map(splitIndex(builder, inner, plan.inner)), [['batch', builtin('workgroup-y')], ['time', time]]);
       body({ pass, place, coordinates });
     };
-    if (size % workgroupSize === 0) run();
+    if (size % threads === 0) run();
     else builder.if(less(place, integer(size)), run);
   });
 }

@@ -6,6 +6,7 @@ import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { required } from '../../support/invariant.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
+import { cooperatorsOf } from './lanes-frame.ts';
 import { scalarsBehind } from './lanes-prefetch.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
@@ -36,7 +37,7 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     for (const workgroupSize of sizes) {
       for (const tile of tiles) {
         const channels = pairs && states <= 4 && lanes >= 2 ? 2 : 1;
-        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false };
+        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false, helpers: 0 };
         if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
       }
     }
@@ -55,15 +56,28 @@ export function phasesMayOverlap(plan: RegionPlan): boolean {
   return !sharedValuesOf(plan, [plan.recurrence], values).exports.some((id) => read.has(id));
 }
 
+/** Whether the helpers of a schedule, if it has any, have something to do and share it evenly, a few rows each. */
+export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, machine: Machine): boolean {
+  const { helpers, workgroupSize, lanes, channels, tile, overlap } = parameters;
+  if (helpers === 0) return true;
+  const channelsPerGroup = (workgroupSize / lanes) * channels;
+  const rows = (tile * channelsPerGroup) / helpers;
+  return overlap && phasesMayOverlap(plan) && workgroupSize % helpers === 0 && helpers % channelsPerGroup === 0 && helpers % machine.shuffleWidth === 0
+    && Number.isInteger(rows) && rows <= 8 && workgroupSize + helpers <= machine.maximumWorkgroup;
+}
+
 /**
  * Parameters for sizes that fill the machine: phases overlap, and threads hold eight states instead of four,
- * since there are enough of them (measured on Hopper: a tenth). Null where that does not apply.
+ * since there are enough of them (measured on Hopper: a tenth), and have helpers where the workgroup may be that large
+ * (another tenth). Null where that does not apply.
  */
 export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters): LanesParameters | null {
   const isWide = base.prefetch && base.channelSums === 'shuffle' && plan.recurrence.current.length === 1;
   if (!isWide || base.channels > 1 || base.lanes < 4 || plan.innerCount / base.lanes !== 4 || !phasesMayOverlap(plan)) return null;
-  const parameters: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
-  return lanesSharedBytes(plan, parameters) <= machine.sharedBytes ? parameters : null;
+  const alone: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
+  if (lanesSharedBytes(plan, alone) > machine.sharedBytes) return null;
+  const helped = { ...alone, helpers: alone.workgroupSize };
+  return areHelpersLegal(plan, helped, machine) ? helped : alone;
 }
 
 /** Bytes of workgroup memory that the schedule takes for a scan. */
@@ -82,7 +96,7 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
   const scalarRows = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
   const tables = (exports.length + scalarRows) * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
-  const floats = tables * (parameters.overlap ? 2 : 1) + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * workgroupSize;
+  const floats = tables * (parameters.overlap ? 2 : 1) + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * cooperatorsOf(parameters);
   return 4 * floats;
 }
 

@@ -9,7 +9,7 @@ import { f32, type KernelExpression, type SharedArray, type Variable } from '../
 import type { ValueId } from '../tensor/ops.ts';
 import { withCoordinates } from './access.ts';
 import type { LanesExports } from './lanes-exports.ts';
-import { both, guard, orZero, overRows, partialPlane, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
+import { both, guard, helps, orZero, overRows, partialPlane, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
 import type { LanesPrefetch } from './lanes-prefetch.ts';
 import { storeRowSums } from './lanes-rows.ts';
 import { vectorFor } from './lanes-tokens.ts';
@@ -48,7 +48,7 @@ export class LanesResults {
     const { frame, scalars, cooperative: { coordinates } } = this.#request;
     if (scalars.length === 0) return;
     frame.builder.comment('finish the sums over states; per-channel results, once');
-    overRows(frame, tile, (row) => this.row(tile, row, tile.isWhole ? prefetch : null));
+    guard(frame.builder, helps(frame), () => overRows(frame, tile, (row) => this.row(tile, row, tile.isWhole ? prefetch : null)));
     for (const [each, array] of this.#acrossChannels) storeRowSums(frame, { each, array, tile, coordinates });
   }
 

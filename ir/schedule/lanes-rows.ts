@@ -2,10 +2,10 @@
  * Sums of per-channel values over the threads of a workgroup in schedule `lanes`: per token over the
  * channels of a group, and over time for the rows of threads that share a channel. Fixed order.
  */
-import { add, binary, builtin, integer, less, literal, loadShared, multiply, variable } from '../kernel/builder.ts';
+import { add, builtin, integer, less, literal, loadShared, multiply, variable } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { withCoordinates, type Coordinates } from './access.ts';
-import type { LanesFrame } from './lanes-frame.ts';
+import { both, cooperator, cooperatorsOf, guard, helps, type LanesFrame } from './lanes-frame.ts';
 import { storeValue, timeOfVisit, type YieldTarget } from './scan-request.ts';
 
 export type RowSums = {
@@ -41,18 +41,19 @@ export type RowTotals = {
 };
 
 /** Adds up the rows that share a channel, and all channels where the yield sums them; stores the totals. */
-export function finishRowTotals({ builder, parameters, channelsPerGroup }: LanesFrame, { each, total, coordinates, isValid }: RowTotals): void {
-  const scratch = builder.shared('row_sums', f32, parameters.workgroupSize);
-  builder.storeShared(scratch, builtin('invocation'), variable(total));
+export function finishRowTotals(frame: LanesFrame, { each, total, coordinates, isValid }: RowTotals): void {
+  const { builder, parameters, channelsPerGroup } = frame;
+  const threads = cooperatorsOf(parameters);
+  const scratch = builder.shared('row_sums', f32, threads);
+  guard(builder, helps(frame), () => builder.storeShared(scratch, cooperator(frame), variable(total)));
   builder.barrier();
-  const count = each.sumsChannels ? parameters.workgroupSize : parameters.workgroupSize / channelsPerGroup;
+  const count = each.sumsChannels ? threads : threads / channelsPerGroup;
   const stride = each.sumsChannels ? 1 : channelsPerGroup;
-  const isFirst = less(builtin('invocation'), integer(each.sumsChannels ? 1 : channelsPerGroup));
-  const isOwner = each.sumsChannels || isValid === null ? isFirst : binary('and', isFirst, isValid);
-  builder.if(isOwner, () => {
+  const isFirst = both(helps(frame), less(cooperator(frame), integer(each.sumsChannels ? 1 : channelsPerGroup)));
+  guard(builder, both(isFirst, each.sumsChannels ? null : isValid), () => {
     const sum = builder.var('sum', literal(0));
     builder.for('row', { start: integer(0), end: integer(count) }, (row) =>
-      builder.assign(sum, add(variable(sum), loadShared(scratch, add(builtin('invocation'), multiply(row, integer(stride)))))));
+      builder.assign(sum, add(variable(sum), loadShared(scratch, add(cooperator(frame), multiply(row, integer(stride)))))));
     storeValue(builder, each.target, coordinates, variable(sum), null);
   });
   builder.barrier();

@@ -25,7 +25,7 @@ import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryRe
 import { startDecayTotal } from './decay-total.ts';
 import { LanesExports } from './lanes-exports.ts';
 import {
-  channelOf, guard, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile,
+  both, channelOf, cooperator, guard, helps, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile, walker, walks,
 } from './lanes-frame.ts';
 import { overlapPhases } from './lanes-overlap.ts';
 import { lanesGroups, phasesMayOverlap, sharedValuesOf } from './lanes-parameters.ts';
@@ -79,6 +79,8 @@ class LanesEmission {
   readonly #exported = new Map<ValueId, SharedArray>();
   readonly #stagedArrays = new Map<ValueId, SharedArray>();
   readonly #sumArrays = new Map<ValueId, SharedArray>();
+  /** by sum and channel of the thread: what it adds at each token of a tile, where that is stored later */
+  readonly #heldSums = new Map<ValueId, readonly RegisterArray[]>();
   readonly #isImmediate: boolean;
   readonly #isOverlapped: boolean;
 
@@ -132,15 +134,16 @@ class LanesEmission {
 
   run(): Kernel {
     const { plan, split, finals, name, notes } = this.#request;
-    const { workgroupSize, lanes, channels, tile } = this.#parameters;
+    const { workgroupSize, helpers, lanes, channels, tile } = this.#parameters;
     const builder = this.#builder;
     const group = builtin('workgroup-x');
     const piece = split === null ? null : builtin('workgroup-z');
     const outer: (readonly [string, KernelExpression])[] = [['batch', builtin('workgroup-y')], ['group', group], ...(piece === null ? [] : [['split', piece] as const])];
     const first = builder.let('first_channel', multiply(group, integer(this.#channelsPerGroup)));
-    const own = placeChannel(this.#frame, 'channel', { first, offset: multiply(divide(builtin('invocation'), integer(lanes)), integer(channels)), width: channels }, outer);
+    const placed = placeChannel(this.#frame, 'channel', { first, offset: multiply(divide(walker(this.#frame), integer(lanes)), integer(channels)), width: channels }, outer);
+    const own = { ...placed, isValid: both(walks(this.#frame), placed.isValid) };
     this.#thread.values.place(own.coordinates);
-    const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(this.#channelsPerGroup)), width: 1 }, outer);
+    const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(cooperator(this.#frame), integer(this.#channelsPerGroup)), width: 1 }, outer);
     this.#cooperative.place(shared.coordinates);
     const rows = tile * this.#slots();
     for (const id of this.#exports) this.#exported.set(id, builder.shared(this.#nameOf(id), f32, rows * this.#channelsPerGroup));
@@ -157,8 +160,8 @@ class LanesEmission {
     if (finals !== null) guard(builder, isLast, () => this.#storeState(state, finals, own));
     const resident = this.#resident();
     return builder.finish({
-      name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${channels} channels and ${this.#steps} states each, tiles of ${tile} tokens`],
-      workgroupSize, ...(resident === null ? {} : { resident }), grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
+      name, notes: [...notes, `schedule lanes: ${lanes} threads per channel, ${channels} channels and ${this.#steps} states each, tiles of ${tile} tokens${helpers === 0 ? '' : `, ${helpers} threads beside them`}`],
+      workgroupSize: workgroupSize + helpers, ...(resident === null ? {} : { resident }), grid: [lanesGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
   }
 
@@ -232,10 +235,10 @@ class LanesEmission {
     overTiles(this.#frame, range, prefetch, (tile, following) => {
       before(tile);
       const history = this.#beginReplay(tile, own);
-      exports.run(tile, prefetch);
+      guard(builder, helps(this.#frame), () => exports.run(tile, prefetch));
       if (tile.isWhole) prefetch?.load(following);
       builder.barrier();
-      this.#recurrence(tile, token, { history });
+      guard(builder, walks(this.#frame), () => this.#recurrence(tile, token, { history }));
       builder.barrier();
       results.run(tile, prefetch);
       after(tile);
@@ -311,6 +314,7 @@ class LanesEmission {
     if (history !== null) this.#replayTile(tile, history);
     builder.comment(plan.direction === 'ascending' ? 'the recurrence' : 'the recurrence, backwards');
     const pass = { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: history !== null };
+    const flush = this.#holdSums(tile);
     this.#tokens.over(tile, meanwhile === undefined ? pass : { ...pass, meanwhile }, ({ index, begin }) => {
       const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));
       token(() => {
@@ -319,6 +323,26 @@ class LanesEmission {
       }, time, index, tile);
       this.#thread.values.readStates(() => null);
     });
+    flush();
+  }
+
+  /**
+   * Keeps what this thread adds to sums over the inner axis in registers until the tile is done: no compiler moves
+   * the next tokens' loads of shared memory before a store to it. Not where states of a tile fill the registers.
+   */
+  #holdSums(tile: Tile): () => void {
+    const builder = this.#builder;
+    const { channelSums, channels, tile: tokens } = this.#parameters;
+    if (!tile.isWhole || channelSums !== 'shuffle' || this.#replay !== null || this.#isImmediate) return () => undefined;
+    for (const id of this.#sumArrays.keys()) {
+      this.#heldSums.set(id, Array.from({ length: channels }, () => builder.array(`${this.#nameOf(id)}_part`, f32, tokens)));
+    }
+    return () => {
+      builder.for('token', { start: integer(0), end: integer(tokens), unroll: true }, (token) => {
+        for (const [id, arrays] of this.#heldSums) this.#storeParts(id, arrays.map((array) => element(array, token)), tile.slot, token);
+      });
+      this.#heldSums.clear();
+    };
   }
 
   /** Registers for the tile's forward states, with loads of the first from the checkpoint on their way; null where nothing is replayed. */
@@ -372,16 +396,27 @@ class LanesEmission {
 
   /** Sums over the inner axis: this thread's parts go to phase C; if the recurrence waits for them, all lanes add up now. */
   #finishSum(id: ValueId, sums: readonly Variable[], slot: KernelExpression, index: KernelExpression): void {
-    const builder = this.#builder;
-    const array = this.#sumArrays.get(id);
+    const held = this.#heldSums.get(id);
+    if (held !== undefined) {
+      held.forEach((array, lane) => this.#builder.setElement(array, index, variable(required(sums[lane], 'sum'))));
+      return;
+    }
+    const places = this.#storeParts(id, sums.map((sum) => variable(sum)), slot, index);
+    if (!this.#isImmediate) return;
+    const array = required(this.#sumArrays.get(id), 'partial sums');
+    if (this.#parameters.channelSums === 'shared') this.#builder.barrier();
+    const totals = sums.map((sum, lane) => this.#totalOfLanes(sum, array, required(places[lane], 'place')));
+    this.#thread.values.setScalar(id, this.#builder.let(this.#nameOf(id), totals.length === 1 ? required(totals[0], 'total') : compose(totals)));
+  }
+
+  /** Stores what this thread adds to a sum at a token, by its channels; the places where it lies. */
+  #storeParts(id: ValueId, parts: readonly KernelExpression[], slot: KernelExpression, index: KernelExpression): readonly KernelExpression[] {
     const { plane, perToken } = partialPlane(this.#frame);
     const first = add(multiply(slot, integer(perToken)), multiply(index, integer(perToken)));
-    const places = sums.map((_, lane) => add(first, add(integer(lane * plane), builtin('invocation'))));
-    if (array !== undefined) sums.forEach((sum, lane) => builder.storeShared(array, required(places[lane], 'place'), variable(sum)));
-    if (!this.#isImmediate) return;
-    if (this.#parameters.channelSums === 'shared') builder.barrier();
-    const totals = sums.map((sum, lane) => this.#totalOfLanes(sum, required(array, 'partial sums'), required(places[lane], 'place')));
-    this.#thread.values.setScalar(id, builder.let(this.#nameOf(id), totals.length === 1 ? required(totals[0], 'total') : compose(totals)));
+    const places = parts.map((_, lane) => add(first, add(integer(lane * plane), builtin('invocation'))));
+    const array = this.#sumArrays.get(id);
+    if (array !== undefined) parts.forEach((part, lane) => this.#builder.storeShared(array, required(places[lane], 'place'), part));
+    return places;
   }
 
   /** The sum of one channel over its threads, in all of them. */
@@ -433,7 +468,7 @@ class LanesEmission {
     const array = required(arrays[0], 'sum');
     const { workgroupSize, lanes } = this.#parameters;
     const scratch = builder.shared('state_sums', f32, workgroupSize * this.#steps);
-    this.#thread.eachStep((site) => builder.storeShared(scratch, add(multiply(builtin('invocation'), integer(this.#steps)), site.step), element(array, site.step)));
+    guard(builder, walks(this.#frame), () => this.#thread.eachStep((site) => builder.storeShared(scratch, add(multiply(builtin('invocation'), integer(this.#steps)), site.step), element(array, site.step))));
     builder.barrier();
     builder.if(less(builtin('invocation'), integer(lanes)), () => this.#thread.eachStep((site) => {
       const sum = builder.var('sum', literal(0));

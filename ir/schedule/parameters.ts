@@ -45,6 +45,8 @@ export type LanesParameters = {
   readonly prefetch: boolean;
   /** with `prefetch`: the first and last phases of neighbouring tiles run between the tokens of a tile, so that there is one barrier per tile and always independent work */
   readonly overlap: boolean;
+  /** with `overlap`: threads of the workgroup beside those of the recurrence, which do the first and last phases for them; 0 if all threads do everything */
+  readonly helpers: number;
 };
 
 /** `blocks`: time-invariant recurrences, several tokens at a time; threads of a workgroup share channels. */

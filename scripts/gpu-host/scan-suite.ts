@@ -11,7 +11,7 @@ import { writeCudaHostProject } from './write-project.ts';
 /** The published selective scan under other schedule parameters, for timing. */
 const variants: readonly Workload[] = [[4, 128, 16]].map(([lanes = 4, workgroupSize = 128, tile = 16]) => ({
   name: `s6-bf16-l${lanes}-w${workgroupSize}-t${tile}`, file: 'examples/s6.ssm', sizes: { D: 2048, N: 16 }, timed: [{ batch: 8, length: 2048 }], checked: { batch: 1, length: 21 },
-  options: { storage: 'bf16', checkpointInterval: tile, schedule: () => ({ parameters: { kind: 'lanes', lanes, channels: 1, workgroupSize, tile, channelSums: 'shuffle', prefetch: true, overlap: false }, split: null }) },
+  options: { storage: 'bf16', checkpointInterval: tile, schedule: () => ({ parameters: { kind: 'lanes', lanes, channels: 1, workgroupSize, tile, channelSums: 'shuffle', prefetch: true, overlap: false, helpers: 0 }, split: null }) },
 }));
 
 const workloads: readonly Workload[] = [

@@ -15,7 +15,7 @@ const selectiveScan = {
 /** The published selective scan under given parameters of the schedule `lanes`, for timing. */
 function variant(lanes: number, workgroupSize: number, tile: number): WebGpuWorkload {
   const schedule: CompileOptions['schedule'] = () => ({
-    parameters: { kind: 'lanes', lanes, channels: 1, workgroupSize, tile, channelSums: 'shuffle', prefetch: true, overlap: false }, split: null,
+    parameters: { kind: 'lanes', lanes, channels: 1, workgroupSize, tile, channelSums: 'shuffle', prefetch: true, overlap: false, helpers: 0 }, split: null,
   });
   return {
     ...selectiveScan, name: `s6-l${lanes}-w${workgroupSize}-t${tile}`, device: 'adapter', checked: { batch: 1, length: 19 },

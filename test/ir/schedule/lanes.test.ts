@@ -1,11 +1,13 @@
 /**
  * Schedule `lanes` with overlapping phases against the plain one (one thread per channel, one token after
  * another) in the sanitizing interpreter of Kernel IR, which reports races and unwritten reads: whole and
- * cut tiles, one tile only, channels that do not fill a group, pieces of time, checkpoints inside tiles.
+ * cut tiles, one tile only, helpers, channels that do not fill a group, pieces of time, checkpoints inside tiles.
  */
 import { describe, expect, it } from 'vitest';
+import { phasesMayOverlap } from '../../../ir/schedule/lanes-parameters.ts';
 import { affordableStreams } from '../../../ir/schedule/lanes-prefetch.ts';
 import type { LanesParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import type { RegionPlan } from '../../../ir/schedule/region-plan.ts';
 import type { ValueId } from '../../../ir/tensor/ops.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
@@ -13,8 +15,8 @@ import { runAll, specOf } from '../../support/scheduled-run.ts';
 
 const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
 
-function overlapped(lanes: number, channels: 1 | 2, tile: number): LanesParameters {
-  return { kind: 'lanes', workgroupSize: 32, lanes, channels, tile, channelSums: 'shuffle', prefetch: true, overlap: true };
+function overlapped(lanes: number, channels: 1 | 2, tile: number, helpers = 0): LanesParameters {
+  return { kind: 'lanes', workgroupSize: 32, lanes, channels, tile, channelSums: 'shuffle', prefetch: true, overlap: true, helpers };
 }
 
 const selective = (channels: number, result: string): string => `layer S(D = ${channels}, N = 8) {
@@ -46,7 +48,18 @@ const cases: readonly Case[] = [
   ['gated', overlapped(4, 1, 8), { length: 61, pieceLength: 16 }],
   ['odd', overlapped(4, 1, 8), { length: 41 }],
   ['exported', overlapped(4, 1, 8), { length: 25 }],
+  ['gated', overlapped(4, 1, 8, 32), { length: 43 }],
+  ['gated', overlapped(4, 2, 8, 32), { length: 32 }],
+  ['gated', overlapped(4, 1, 8, 16), { length: 41 }],
+  ['gated', overlapped(4, 1, 8, 32), { length: 3 }],
+  ['gated', overlapped(4, 1, 8, 32), { length: 61, pieceLength: 16 }],
+  ['odd', overlapped(4, 1, 8, 32), { length: 41 }],
 ];
+
+/** The same for scans that replay their history, whose phases do not overlap. */
+function parametersFor(plan: RegionPlan, parameters: LanesParameters): LanesParameters {
+  return plan.history === null && phasesMayOverlap(plan) ? parameters : { ...parameters, tile: 8, helpers: 0 };
+}
 
 describe('overlapping phases of lanes', () => {
   it.each(cases)('%s with %o at %o', (name, parameters, { length, pieceLength }) => {
@@ -54,7 +67,7 @@ describe('overlapping phases of lanes', () => {
     const sizes = { batch: 2, length };
     const wanted = runAll(spec, sizes, { schedule: () => ({ parameters: plain, split: null }) });
     const actual = runAll(spec, sizes, {
-      checkpointInterval: 8, schedule: (plan) => ({ parameters: { ...parameters, tile: plan.history === null ? parameters.tile : 8 }, split: pieceLength === undefined ? null : { size: pieceLength } }),
+      checkpointInterval: 8, schedule: (plan) => ({ parameters: parametersFor(plan, parameters), split: pieceLength === undefined ? null : { size: pieceLength } }),
     });
     for (const [tensor, value] of wanted) {
       if (tensor.includes('checkpoints')) continue;
