@@ -66,18 +66,35 @@ export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, m
     && Number.isInteger(rows) && rows <= 8 && workgroupSize + helpers <= machine.maximumWorkgroup;
 }
 
+/** What fills the machine: pieces of time, or the sequences that the caller expects, if it says so. */
+export type Filling = { readonly isCut: boolean; readonly batch: number | null };
+
 /**
  * Parameters for sizes that fill the machine: phases overlap, and threads hold eight states instead of four,
- * since there are enough of them (measured on Hopper: a tenth), and have helpers where the workgroup may be that large
- * (another tenth). Null where that does not apply.
+ * since there are enough of them (measured on Hopper: a tenth). Where a workgroup may have so many threads they have
+ * helpers (another tenth), in cut time too. Null where that does not apply.
  */
-export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters): LanesParameters | null {
+export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters, filling: Filling): LanesParameters | null {
   const isWide = base.prefetch && base.channelSums === 'shuffle' && plan.recurrence.current.length === 1;
   if (!isWide || base.channels > 1 || base.lanes < 4 || plan.innerCount / base.lanes !== 4 || !phasesMayOverlap(plan)) return null;
   const alone: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
-  if (lanesSharedBytes(plan, alone) > machine.sharedBytes) return null;
-  const helped = { ...alone, helpers: alone.workgroupSize };
-  return areHelpersLegal(plan, helped, machine) ? helped : alone;
+  const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size) => ({ ...alone, workgroupSize: size, helpers: size }));
+  const fits = (each: LanesParameters): boolean => lanesSharedBytes(plan, each) <= machine.sharedBytes;
+  const suits = (each: LanesParameters): boolean => each.workgroupSize === alone.workgroupSize || hasLargeGroups(plan, machine, each, filling);
+  const best = helped.find((each) => areHelpersLegal(plan, each, machine) && fits(each) && suits(each));
+  if (best !== undefined) return best;
+  return !filling.isCut && fits(alone) ? alone : null;
+}
+
+/**
+ * Whether there are channels and sequences enough for groups of twice the usual size, whose threads load values that
+ * channels share half as often (measured on Hopper: 6 %): few groups would leave processors without one.
+ */
+function hasLargeGroups(plan: RegionPlan, machine: Machine, parameters: LanesParameters, { isCut, batch }: Filling): boolean {
+  if (isCut) return false;
+  const groups = lanesGroups(plan, parameters);
+  if (batch !== null) return batch * groups * (parameters.workgroupSize + parameters.helpers) >= machine.fillingThreads;
+  return groups >= 8;
 }
 
 /** Bytes of workgroup memory that the schedule takes for a scan. */

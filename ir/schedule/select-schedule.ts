@@ -83,8 +83,9 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
     const cut = request.mode === 'auto' ? expectedSplit((plan.channelCount * lanes.lanes) / lanes.channels, machine, request, piece) : null;
     const why = cut === null ? '' : `; time is cut because a batch of ${request.expected?.batch ?? 0} leaves the machine empty`;
-    const overlapped = split === null && cut === null ? overlappedParametersFor(plan, machine, lanes) : null;
-    const parameters = overlapped !== null && fills(plan.channelCount * overlapped.lanes, machine, request) ? overlapped : lanes;
+    const isCut = (split ?? cut) !== null;
+    const overlapped = overlappedParametersFor(plan, machine, lanes, { isCut, batch: request.expected?.batch ?? null });
+    const parameters = overlapped !== null && (isCut || fills(plan.channelCount * overlapped.lanes, machine, request)) ? overlapped : lanes;
     const reason = `${parameters.lanes} threads share a channel of ${plan.innerCount} states; per-channel work is done once for ${parameters.tile} tokens${why}`;
     return { schedule: { parameters, split: split ?? cut }, alternatives: ['sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }

@@ -61,7 +61,7 @@ describe('files of a package', () => {
       const text = fileOf(`statefuse_s6/kernels/${storage}/${entry.name}.cu`);
       expect(entry.dispatches.length).toBeGreaterThan(0);
       for (const { kernel } of entry.dispatches) {
-        expect(text.split(new RegExp(`extern "C" __global__ void __launch_bounds__\\(\\d+\\) ${kernel}\\(`)).length, kernel).toBe(2);
+        expect(text.split(new RegExp(`extern "C" __global__ void __launch_bounds__\\(\\d+(?:, \\d+)?\\) ${kernel}\\(`)).length, kernel).toBe(2);
       }
     }
   });
