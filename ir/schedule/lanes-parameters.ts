@@ -7,7 +7,7 @@ import { required } from '../../support/invariant.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { cooperatorsOf } from './lanes-frame.ts';
-import { scalarsBehind } from './lanes-prefetch.ts';
+import { scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 
@@ -66,6 +66,19 @@ export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, m
     && Number.isInteger(rows) && rows <= 8 && workgroupSize + helpers <= machine.maximumWorkgroup;
 }
 
+/** Registers of a helper for streams on their way, next to which a workgroup of 512 threads still has what it computes with. */
+const helperRegisters = 64;
+
+/** Whether a helper's streams, those in use and those on their way, fit its registers (with more, Mamba's block spills). */
+function haveHelpersRoom(plan: RegionPlan, { tile, workgroupSize, lanes, channels, helpers }: LanesParameters): boolean {
+  const yields = plan.op.yields.map((each) => each.value);
+  const { exports } = sharedValuesOf(plan, [plan.recurrence], yields);
+  const early = streamsBehind(plan, exports, new Set());
+  const late = streamsBehind(plan, yields.filter((id) => !hasInnerAxis(plan, id)), new Set(exports));
+  const rows = (tile * (workgroupSize / lanes) * channels) / helpers;
+  return 2 * (early.size + late.size) * rows <= helperRegisters;
+}
+
 /** What fills the machine: pieces of time, or the sequences that the caller expects, if it says so. */
 export type Filling = { readonly isCut: boolean; readonly batch: number | null };
 
@@ -81,7 +94,7 @@ export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base
   const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size) => ({ ...alone, workgroupSize: size, helpers: size }));
   const fits = (each: LanesParameters): boolean => lanesSharedBytes(plan, each) <= machine.sharedBytes;
   const suits = (each: LanesParameters): boolean => each.workgroupSize === alone.workgroupSize || hasLargeGroups(plan, machine, each, filling);
-  const best = helped.find((each) => areHelpersLegal(plan, each, machine) && fits(each) && suits(each));
+  const best = helped.find((each) => areHelpersLegal(plan, each, machine) && haveHelpersRoom(plan, each) && fits(each) && suits(each));
   if (best !== undefined) return best;
   return !filling.isCut && fits(alone) ? alone : null;
 }
