@@ -37,6 +37,21 @@ function expectBits(actual: OracleTensor, expected: OracleTensor, what: string):
   expect(places(actual.im, expected.im), `${what}: imaginary parts that differ`).toEqual([]);
 }
 
+function sumOf(left: OracleTensor, right: OracleTensor): OracleTensor {
+  const add = (one: Float64Array, other: Float64Array | null): Float64Array => one.map((value, at) => Math.fround(value + (other?.[at] ?? NaN)));
+  return { ...left, re: add(left.re, right.re), im: left.im === null ? null : add(left.im, right.im) };
+}
+
+/** Within a relative L2 distance; results of nothing but zeros would prove nothing. */
+function expectNear(actual: OracleTensor, expected: OracleTensor, bar: number, what: string): void {
+  expect(actual.shape, what).toEqual(expected.shape);
+  const all = ({ re, im }: OracleTensor): readonly number[] => [...re, ...(im ?? [])];
+  const size = Math.hypot(...all(expected));
+  const wanted = all(expected);
+  expect(size, what).toBeGreaterThan(0);
+  expect(Math.hypot(...all(actual).map((value, at) => value - (wanted[at] ?? NaN))) / size, what).toBeLessThan(bar);
+}
+
 const timesPower = (tensor: OracleTensor, power: number): OracleTensor => changed(tensor, (value) => value * 2 ** power);
 const isFlag = (tensor: OracleTensor, name: string): boolean => /starts|flag|reset/.test(name) || tensor.re.every((each) => Number.isInteger(each));
 
@@ -50,6 +65,14 @@ describe.each(rows(named(Object.keys(linear))))('%s, %s, is linear', (_name, mod
   it('R1: powers of two in, the same powers out, in bits', () => withRuns(device, subject, mode, async (run) => {
     const [plain, scaled] = [await run(subject.made.request), await run(onLinearPath(subject, (tensor) => timesPower(tensor, 7)))];
     for (const key of keysOf(plain, 'output', 'final')) expectBits(tensorOf(subject.made, scaled, key), timesPower(tensorOf(subject.made, plain, key), 7), key);
+  }));
+  it('R2: the sum of two sequences gives the sum of the results', () => withRuns(device, subject, mode, async (run) => {
+    const other = (tensor: OracleTensor): OracleTensor => changed(tensor, (value) => Math.fround(0.375 - 0.5 * value));
+    const [left, right] = [await run(subject.made.request), await run(onLinearPath(subject, other))];
+    const both = await run(onLinearPath(subject, (tensor) => sumOf(tensor, other(tensor))));
+    for (const key of keysOf(both, 'output', 'final')) {
+      expectNear(tensorOf(subject.made, both, key), sumOf(tensorOf(subject.made, left, key), tensorOf(subject.made, right, key)), 1e-5, key);
+    }
   }));
   it('R3: nothing in, nothing out', () => withRuns(device, subject, mode, async (run) => {
     const results = await run(onLinearPath(subject, (tensor) => changed(tensor, () => 0)));
@@ -228,6 +251,95 @@ describe.each(modes)('texts that mean the same, %s', (mode) => {
       const gradientOfStart = tensorOf(subject.made, whole, 'gradient:u');
       const ofFresh = tensorOf({ ...subject.made, request: fresh }, later, 'gradient:u');
       expectBits(tokensOf(gradientOfStart, at, count), ofFresh, 'gradient of u');
+    });
+  });
+});
+
+/** The request of one text with tensors of another role or shape put in by name. */
+function withTensors(request: GradientRequest, tree: GradientRequest['tree'], given: Partial<Pick<GradientRequest, 'inputs' | 'params' | 'initial' | 'cotangents'>>): GradientRequest {
+  return { ...request, tree, ...given };
+}
+
+/** A tensor repeated for every sequence and token. */
+function everywhere(tensor: OracleTensor, { batch, length }: Pick<GradientRequest, 'batch' | 'length'>): OracleTensor {
+  const repeat = (numbers: Float64Array): Float64Array => Float64Array.from({ length: batch * length * numbers.length }, (_, at) => numbers[at % numbers.length] ?? NaN);
+  return { axes: ['batch', 'time', ...tensor.axes], shape: [batch, length, ...tensor.shape], re: repeat(tensor.re), im: tensor.im === null ? null : repeat(tensor.im) };
+}
+
+/** Modes, the last axis, followed by their conjugates. */
+function withConjugates(tensor: OracleTensor): OracleTensor {
+  const count = tensor.shape.at(-1) ?? 1;
+  const doubled = (numbers: Float64Array, sign: 1 | -1): Float64Array => Float64Array.from({ length: 2 * numbers.length }, (_, at) => {
+    const [row, place] = [Math.floor(at / (2 * count)), at % (2 * count)];
+    return (place < count ? 1 : sign) * (numbers[row * count + (place % count)] ?? NaN);
+  });
+  return { ...tensor, shape: [...tensor.shape.slice(0, -1), 2 * count], re: doubled(tensor.re, 1), im: tensor.im === null ? null : doubled(tensor.im, -1) };
+}
+
+const mapAll = (tensors: ReadonlyMap<string, OracleTensor>, change: (tensor: OracleTensor) => OracleTensor): ReadonlyMap<string, OracleTensor> =>
+  new Map([...tensors].map(([name, tensor]) => [name, change(tensor)]));
+
+describe.each(modes)('texts that mean nearly the same, %s', (mode) => {
+  const output = async (subject: Subject, request: GradientRequest): Promise<OracleTensor> =>
+    withRuns(device, subject, mode, async (run) => tensorOf({ ...subject.made, request }, await run(request), 'output:y'));
+
+  it('R14: modes with their conjugates are half of them, taken twice', async () => {
+    const text = (count: number, result: string): string => `layer L(D = 4, N = ${count}) {
+      input u[D]
+      param A[D, N]: complex, B[D, N]: complex, C[D, N]: complex
+      state x[D, N]: complex { next x = 0.6 * A * x + B * u }
+      output y[D] = ${result} }`;
+    const half = subjectOf('half', text(2, '2 * real(sum[N](C * x))'));
+    const whole = subjectOf('whole', text(4, 'real(sum[N](C * x))'));
+    const { request } = half.made;
+    const params = mapAll(request.params, withConjugates);
+    const paired = withTensors(request, whole.made.request.tree, {
+      params, initial: mapAll(request.initial, withConjugates), cotangents: { ...request.cotangents, final: mapAll(request.cotangents.final, withConjugates) },
+    });
+    expectNear(await output(whole, paired), await output(half, request), 2e-6, 'y');
+  });
+
+  it('R15: coefficients given per token, always the same, are parameters', async () => {
+    const text = (role: string): string => `layer L(D = 4, N = 3) {
+      input u[D]
+      ${role} dt[D], B[N], C[N]
+      param A[D, N] = -uniform(0.5, 2)
+      state x[D, N] { dx/dt = A * x + B * u\n discretize zoh(softplus(dt)) }
+      output y[D] = sum[N](C * x) }`;
+    const [fixed, selective] = [subjectOf('fixed', text('param')), subjectOf('selective', text('input'))];
+    const { request } = fixed.made;
+    const spread = [...request.params].filter(([name]) => name !== 'A').map(([name, tensor]) => [name, everywhere(tensor, request)] as const);
+    const perToken = withTensors(request, selective.made.request.tree, {
+      inputs: new Map([...request.inputs, ...spread]), params: new Map([...request.params].filter(([name]) => name === 'A')),
+    });
+    expectNear(await output(selective, perToken), await output(fixed, request), 2e-6, 'y');
+  });
+
+  it('R19: what a skip term adds is its product', async () => {
+    const subject = subjectOf('skip', modal('next x = exp(A) * x + B * u', 'sum[N](C * x) + dt * u'));
+    const { request } = subject.made;
+    const without = mapRequest(request, (tensor, name) => (name === 'dt' ? changed(tensor, () => 0) : tensor));
+    const [dt, u] = [required(request.inputs.get('dt'), 'dt'), required(request.inputs.get('u'), 'u')];
+    const product = changed(dt, (value) => value);
+    product.re.forEach((value, at) => { product.re[at] = value * (u.re[at] ?? NaN); });
+    expectNear(await output(subject, request), sumOf(await output(subject, without), permutedTo(product, await output(subject, without))), 2e-7, 'y');
+  });
+
+  it.each(['zoh', 'bilinear', 'backward_euler', 'euler'])('R20: %s of steps near zero keeps the state and adds step × drive', async (rule) => {
+    const tiny = 2 ** -40;
+    const subject = subjectOf('tiny', modal(`dx/dt = A * x + B * u\n discretize ${rule}(${tiny})`));
+    const { request } = subject.made;
+    await withRuns(device, subject, mode, async (run) => {
+      const kept = tensorOf(subject.made, await run(request), 'final:x');
+      expectNear(kept, permutedTo(required(request.initial.get('x'), 'x'), kept), 1e-7, 'a state');
+      const still = mapRequest(request, (tensor, _name, role) => (role === 'initial' ? changed(tensor, () => 0) : tensor));
+      const grown = tensorOf(subject.made, await run(still), 'final:x');
+      const [B, u] = [required(request.params.get('B'), 'B'), required(request.inputs.get('u'), 'u')];
+      const expected = changed(grown, (_value, at) => {
+        const row = Array.from({ length: request.length }, (_, time) => u.re[(at('batch') * request.length + time) * 4 + at('D')] ?? NaN);
+        return tiny * (B.re[at('D') * 3 + at('N')] ?? NaN) * row.reduce((sum, each) => sum + each, 0);
+      });
+      expectNear(grown, expected, 2e-6, 'what was added');
     });
   });
 });

@@ -1,6 +1,7 @@
 /** Layers that relations are tried on, with their numbers, and runs of changed requests on WASM. */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import type { CompileResult } from '../../backends/compile.ts';
 import { loadLayer, parse } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { initialParameters } from '../../ir/initial/index.ts';
@@ -11,7 +12,7 @@ import { randomRequest, randomTensor, seededNumbers, unpackTensor } from '../sup
 import { makeCase, type GeneratedCase } from '../generate/case.ts';
 import type { RunResults } from '../generate/judge.ts';
 import { choices, recipes, type LayerRecipe } from '../generate/recipe.ts';
-import { compileCase, onDevice, runDevice } from '../generate/targets.ts';
+import { compileCase, entriesOf, onDevice, runDevice } from '../generate/targets.ts';
 
 export type Subject = { readonly name: string; readonly made: GeneratedCase };
 export type Mode = 'recurrent' | 'scan';
@@ -66,9 +67,20 @@ export function generatedSubjects(count: number, change: (recipe: LayerRecipe) =
   });
 }
 
-/** Runs requests of one layer, compiled once. */
+const compiled = new WeakMap<GeneratedCase, Map<Mode, CompileResult>>();
+
+/** Once for all relations of a subject. */
+function compileOnce(made: GeneratedCase, mode: Mode): CompileResult {
+  const known = compiled.get(made) ?? new Map<Mode, CompileResult>();
+  compiled.set(made, known);
+  const result = known.get(mode) ?? compileCase(made, { target: 'wasm', mode, entries: entriesOf(made) });
+  known.set(mode, result);
+  return result;
+}
+
+/** Runs requests of one layer. */
 export async function withRuns<T>(device: ExecutionDevice, { made }: Subject, mode: Mode, use: (run: (request: GradientRequest) => Promise<RunResults>) => Promise<T>): Promise<T> {
-  return onDevice(device, compileCase(made, { target: 'wasm', mode }), (layer) => use((request) => runDevice({ ...made, request }, layer)));
+  return onDevice(device, compileOnce(made, mode), (layer) => use((request) => runDevice({ ...made, request }, layer)));
 }
 
 /** A tensor with its numbers changed by position; `at` gives the place along an axis. */
