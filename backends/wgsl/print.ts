@@ -6,8 +6,8 @@ import { concat, hardLine, indent, renderDoc, text, type Doc } from '../../suppo
 import { assertNever, invariant } from '../../support/invariant.ts';
 import { commentText } from '../../support/namer.ts';
 import { formatSize } from '../../support/size.ts';
-import type { Buffer, Kernel } from '../../ir/kernel/nodes.ts';
-import { visitExpressions } from '../../ir/kernel/walk.ts';
+import type { Buffer, BufferId, Kernel, VectorWidth } from '../../ir/kernel/nodes.ts';
+import { visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
 import { nameKernelParts, type KernelNames } from '../print/names.ts';
 import { printStatements } from '../print/statement.ts';
 import { halfLines, nameHalves } from './halves.ts';
@@ -38,12 +38,26 @@ function headerLines(kernel: Kernel, notes: readonly string[]): readonly string[
   return [...notes, launch, ...kernel.notes].map((each) => `// ${commentText(each)}`);
 }
 
+/** Widths of a raised kernel's accesses, the same for all accesses to a buffer. */
+function accessWidths(kernel: Kernel): ReadonlyMap<BufferId, VectorWidth> {
+  const widths = new Map<BufferId, VectorWidth>();
+  visitExpressions(kernel.body, (each) => {
+    if (each.kind === 'load') widths.set(each.buffer.id, each.type.width);
+  });
+  visitStatements(kernel.body, (each) => {
+    if (each.kind === 'store') widths.set(each.buffer.id, each.value.type.width);
+  });
+  return widths;
+}
+
 function bindingLines(
   kernel: Kernel, names: KernelNames, own: PrinterNames, structName: string,
 ): readonly string[] {
+  const widths = accessWidths(kernel);
   const buffers = kernel.buffers.map((buffer, at) => {
     const access = buffer.access === 'read' ? 'read' : 'read_write';
-    const type = `array<${storageElement(buffer)}>`;
+    const width = widths.get(buffer.id) ?? 1;
+    const type = `array<${width === 1 ? storageElement(buffer) : typeName({ element: 'f32', width })}>`;
     return `@group(0) @binding(${at}) var<storage, ${access}> ${names.of(buffer.id)}: ${type};`;
   });
   if (kernel.uniforms.length === 0) return buffers;

@@ -21,6 +21,12 @@ export function typeName(type: KernelType): string {
   return type.width === 1 ? type.element : `vec${type.width}<${type.element}>`;
 }
 
+/** Place of an aligned vector in an array of vectors. */
+function vectorIndex(index: KernelExpression, width: number): KernelExpression {
+  const count: KernelExpression = { kind: 'literal', type: { element: 'u32', width: 1 }, value: Math.log2(width) };
+  return { kind: 'binary', operator: 'shift-right', type: index.type, left: index, right: count };
+}
+
 function scalarLiteral(value: number, element: KernelType['element']): string {
   switch (element) {
     case 'f32':
@@ -102,7 +108,7 @@ function special(
     case 'bitcast':
       return callDoc(`bitcast<${typeName(expression.type)}>`, [print(expression.operand)]);
     case 'load':
-      invariant(expression.type.width === 1, 'vector loads are raised before printing');
+      if (expression.type.width > 1) return indexDoc(names.of(expression.buffer.id), print(vectorIndex(expression.index, expression.type.width)));
       if (isHalf(expression.buffer)) return callDoc(halves(expression.buffer).load, [print(expression.index)]);
       return indexDoc(names.of(expression.buffer.id), print(expression.index));
     case 'load-shared':
@@ -132,7 +138,7 @@ function statement(
     case 'store-shared':
       return [assignmentDoc(indexDoc(names.of(of.array.id), print(of.index)).doc, print(of.value))];
     case 'store':
-      invariant(of.value.type.width === 1, 'vector stores are raised before printing');
+      if (of.value.type.width > 1) return [assignmentDoc(indexDoc(names.of(of.buffer.id), print(vectorIndex(of.index, of.value.type.width))).doc, print(of.value))];
       if (isHalf(of.buffer)) return [concat(callDoc(halves(of.buffer).store, [of.index, of.value].map(print)).doc, ';')];
       return [assignmentDoc(indexDoc(names.of(of.buffer.id), print(of.index)).doc, print(of.value))];
     case 'barrier':

@@ -83,9 +83,12 @@ export function firstLine(message: string): string {
   return (message.split('\n')[0] ?? '').slice(0, 300);
 }
 
+/** What a binding of an array of vectors needs, also where a tensor is empty. */
+const leastBufferBytes = 16;
+
 /** Buffer sizes are multiples of 4 and not 0, since WebGPU binds and copies nothing else. */
 export function bufferBytes(bytes: number): number {
-  return Math.max(4, Math.ceil(bytes / 4) * 4);
+  return Math.max(leastBufferBytes, Math.ceil(bytes / 4) * 4);
 }
 
 /** The promise, whose failure is looked at later or never: an unobserved one would end a Node process. */

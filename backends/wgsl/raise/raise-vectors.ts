@@ -1,21 +1,37 @@
 /**
- * Vector loads and stores as scalar ones with the index named once (WGSL buffers here are arrays of
- * scalars), and horizontal sums as additions of lanes in the order the IR fixes.
+ * Vector loads and stores as scalar ones with the index named once, and horizontal sums as additions of
+ * lanes in the order the IR fixes. A buffer that the kernel only reads and writes in aligned vectors of one
+ * width stays: it becomes an array of vectors, whose accesses take one instruction and whole sectors.
  */
 import { add, compose, extract, integer, load, loadShared } from '../../../ir/kernel/builder.ts';
-import type { Kernel, KernelExpression, KernelStatement } from '../../../ir/kernel/nodes.ts';
-import { mapBodies } from '../../../ir/kernel/walk.ts';
+import type { BufferId, Kernel, KernelExpression, KernelStatement, VectorWidth } from '../../../ir/kernel/nodes.ts';
+import { mapBodies, visitExpressions, visitStatements } from '../../../ir/kernel/walk.ts';
 import { freshIds, hoisterInto, rewriteHoisting, type HoistRule, type IdSource } from './hoist.ts';
 
 type Load = Extract<KernelExpression, { kind: 'load' }>;
 type Store = Extract<KernelStatement, { kind: 'store' }>;
 
+/** Widths by buffer, of those that are accessed in aligned vectors of one width only. */
+function widthsOfBuffers(kernel: Kernel): ReadonlyMap<BufferId, VectorWidth> {
+  const widths = new Map<BufferId, VectorWidth>(kernel.buffers.filter((each) => each.storage === 'f32').map((each) => [each.id, 4]));
+  const see = (buffer: BufferId, width: VectorWidth, isAligned: boolean): void => {
+    if (!isAligned || width !== widths.get(buffer)) widths.delete(buffer);
+  };
+  visitExpressions(kernel.body, (each) => {
+    if (each.kind === 'load') see(each.buffer.id, each.type.width, each.aligned);
+  });
+  visitStatements(kernel.body, (each) => {
+    if (each.kind === 'store') see(each.buffer.id, each.value.type.width, each.aligned);
+  });
+  return widths;
+}
+
 function laneNumbers(width: number): readonly number[] {
   return Array.from({ length: width }, (_, at) => at);
 }
 
-const raiseExpression: HoistRule = (expression, hoister) => {
-  if (expression.kind === 'load' && expression.type.width > 1) {
+const raiseExpression = (wideBuffers: ReadonlyMap<BufferId, VectorWidth>): HoistRule => (expression, hoister) => {
+  if (expression.kind === 'load' && expression.type.width > 1 && !wideBuffers.has(expression.buffer.id)) {
     const wide: Load = expression;
     const index = hoister.bind('at', wide.index);
     return compose(laneNumbers(wide.type.width).map((lane) => load(wide.buffer, add(index, integer(lane)))));
@@ -56,10 +72,11 @@ function splitShared(store: Extract<KernelStatement, { kind: 'store-shared' }>, 
 
 /** Replaces vector loads, vector stores and horizontal sums. */
 export function raiseVectors(kernel: Kernel): Kernel {
-  const raised = { ...kernel, body: rewriteHoisting(kernel, raiseExpression) };
+  const wideBuffers = widthsOfBuffers(kernel);
+  const raised = { ...kernel, body: rewriteHoisting(kernel, raiseExpression(wideBuffers)) };
   const ids = freshIds(raised);
   const rewriteBody = (body: readonly KernelStatement[]): readonly KernelStatement[] => body.flatMap((statement) => {
-    if (statement.kind === 'store' && statement.value.type.width > 1) return splitStore(statement, ids);
+    if (statement.kind === 'store' && statement.value.type.width > 1 && !wideBuffers.has(statement.buffer.id)) return splitStore(statement, ids);
     if (statement.kind === 'store-shared' && statement.value.type.width > statement.array.type.width) return splitShared(statement, ids);
     return [mapBodies(statement, rewriteBody)];
   });

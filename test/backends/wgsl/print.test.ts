@@ -156,4 +156,23 @@ describe('WGSL text', () => {
     const text = emitText(forwardPlan([{ name: 'u', role: 'input', dims: [4] }, { name: 'y', role: 'output', dims: [4] }], [kernel]));
     expect(text).not.toMatch(/\b(sin|cos|log|log2)\(/);
   });
+
+  it('has arrays of vectors where all accesses are aligned vectors, and only there', () => {
+    const build = new KernelBuilder();
+    const wide = build.buffer('wide', 'f32', 'read', 64);
+    const mixed = build.buffer('mixed', 'f32', 'read', 64);
+    const packed = build.buffer('packed', 'bf16', 'read', 64);
+    const y = build.buffer('y', 'f32', 'write', 64);
+    const at = multiply(builtin('invocation'), integer(4));
+    const vectors = add(add(load(wide, at, 4, true), load(mixed, at, 4, true)), add(load(mixed, add(at, integer(1)), 4, false), load(packed, at, 4, true)));
+    build.store(y, at, vectors, true);
+    const tensors = (['wide', 'mixed', 'packed'] as const).map((name) => ({ name, role: 'input' as const, dims: [64], storage: name === 'packed' ? 'bf16' as const : 'f32' as const }));
+    const kernel = build.finish({ name: 'k', notes: [], workgroupSize: 15, grid: [1, 1, 1] });
+    const text = emitText(forwardPlan([...tensors, { name: 'y', role: 'output', dims: [64] }], [kernel]));
+    expect(text.match(/var<storage.*/g)?.map((each) => /(\w+)_0: (.*);/.exec(each)?.slice(1))).toEqual([
+      ['wide', 'array<vec4<f32>>'], ['mixed', 'array<f32>'], ['packed', 'array<u32>'], ['y', 'array<vec4<f32>>'],
+    ]);
+    expect(text).toMatch(/wide_0\[.* >> 2u\]/);
+    expect(text).toMatch(/y_0\[.* >> 2u\] =/);
+  });
 });
