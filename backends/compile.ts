@@ -7,6 +7,7 @@ import { obstaclesToConvolution } from '../ir/explain/convolution-facts.ts';
 import { assertKernel, defaultLimits } from '../ir/kernel/verify.ts';
 import { pinLength, stepObstacle } from '../ir/passes/pin-length.ts';
 import { hoistFixed } from '../ir/passes/hoist-fixed.ts';
+import { mergeSums } from '../ir/passes/merge-sums.ts';
 import { splitKernels, type SplitKernelsOptions } from '../ir/passes/split-kernels.ts';
 import type { EntryName, Plan, TensorRole } from '../ir/plan.ts';
 import { runTensorPipeline, type TensorPassOptions } from '../ir/pipeline.ts';
@@ -159,7 +160,7 @@ function planLayer(spec: LayerSpec, options: CompileOptions): PlannedLayer {
       subject, chosen: describeSchedule(decision.schedule), alternatives: decision.alternatives, reason: decision.reason,
     }),
   };
-  const planned = wanted.map((body) => splitKernels(module, machine.maximumWorkgroup > 1 ? hoistFixed(body, ids) : body, ids, splitting));
+  const planned = wanted.map((body) => splitKernels(module, machine.maximumWorkgroup > 1 ? mergeSums(hoistFixed(body, ids), ids) : body, ids, splitting));
   const recordStep = (reason: string): void => void decisions.push({ subject: 'step', chosen: 'absent', alternatives: [], reason });
   const forward = entries.has('step') ? wanted.find((each) => each.name === 'forward') : undefined;
   // a single token has schedules of its own where threads share work

@@ -18,6 +18,9 @@ export function hoistFixed(target: TensorFunction, ids: ValueIds): TensorFunctio
 
 const isFixed = ({ type }: TensorValue): boolean => !type.axes.includes('time') && !type.axes.includes('batch');
 
+/** A sign costs nothing where it is used, and a tensor of its own if it is handed over. */
+const isNegation = ({ op }: TensorInstruction): boolean => op.kind === 'unary' && op.function === 'negate';
+
 /** What can be computed outside of a region, and which of it is worth that or follows from it. */
 type Fixed = { readonly all: readonly TensorInstruction[]; readonly costly: ReadonlySet<TensorInstruction> };
 
@@ -33,7 +36,7 @@ function fixedOf(op: AffineScanOp): Fixed {
     all.push(instruction);
     const isStart = instruction.op.kind === 'analytic' && instruction.results.some((value) => value.type.axes.some((axis) => inner.includes(axis)));
     const isCostly = isStart || operands.some((id) => costlyValues.has(id));
-    if (isCostly) costly.add(instruction);
+    if (isCostly && !isNegation(instruction)) costly.add(instruction);
     for (const value of instruction.results) {
       known.add(value.id);
       if (isCostly) costlyValues.add(value.id);
