@@ -94,7 +94,7 @@ function isZero(plan: RegionPlan, id: ValueId): boolean {
 }
 
 /** Sums over states that the results need, or null where one is no read-out of the updated state. */
-function readOutsOf(plan: RegionPlan, results: readonly ValueId[]): readonly ReadOut[] | null {
+export function readOutsOf(plan: RegionPlan, results: readonly ValueId[]): readonly ReadOut[] | null {
   const states = plan.recurrence.current.map((value) => value.id);
   const readOuts: ReadOut[] = [];
   for (const { op, results: [sum] } of liveInstructions(plan.op.region, results)) {

@@ -13,27 +13,23 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, binary, builtin, compose, divide, element, extract, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, subtract, variable,
+  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, subtract, variable,
 } from '../kernel/builder.ts';
-import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
+import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
-import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import { blockCoefficients, transitionPlace, type BlockCoefficients } from './blocks-coefficients.ts';
 import { blockFormOf, type BlockForm } from './blocks-form.ts';
 import { blocksGroups, partsStride } from './blocks-parameters.ts';
+import { addParts, laneOf, loadSignals, localSums, makeBlocksFrame, prepareCooperative, quad, signalPlace, storeParts, storeSignals, sumOverThreads, type TablesFrame } from './blocks-tables.ts';
 import { toReal } from './elementwise.ts';
-import { both, firstRow, guard, makeFrame, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Range, type Tile } from './lanes-frame.ts';
+import { both, firstRow, guard, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Range, type Tile } from './lanes-frame.ts';
 import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
 import { storeStates } from './lanes-states.ts';
 import type { BlocksParameters } from './parameters.ts';
-import { hasInnerAxis, variesInTime } from './region-plan.ts';
 import { applyTransition, RegionValues, type InnerSite, type StateParts } from './region-values.ts';
 import { isEqual, storeValue, visitRange, type ScanRequest } from './scan-request.ts';
 import { ScanThread, type PassRoots, type StateStore } from './scan-thread.ts';
-
-/** Signals and sums lie in fours of neighbouring tokens. */
-const quad = 4;
 
 /** The kernel of one scan. */
 export function emitBlocksScan(request: ScanRequest, parameters: BlocksParameters): Kernel {
@@ -55,6 +51,7 @@ class BlocksEmission {
   readonly #builder = new KernelBuilder();
   readonly #form: BlockForm;
   readonly #frame: LanesFrame;
+  readonly #tables: TablesFrame;
   readonly #thread: ScanThread;
   readonly #cooperative: RegionValues;
   readonly #roots: PassRoots;
@@ -66,12 +63,13 @@ class BlocksEmission {
     this.#request = request;
     this.#parameters = parameters;
     const { plan, memory } = request;
-    const { lanes, block, workgroupSize } = parameters;
+    const { lanes, block } = parameters;
     const builder = this.#builder;
     const form = required(blockFormOf(plan), 'block form');
     this.#form = request.summary === null ? form : { ...form, readOuts: [] };
     const tile = lanes * block;
-    this.#frame = makeFrame(builder, request, { kind: 'lanes', workgroupSize, lanes, channels: 1, tile, channelSums: 'shared', prefetch: true, overlap: false, helpers: 0 });
+    this.#frame = makeBlocksFrame(builder, request, parameters);
+    this.#tables = { frame: this.#frame, parameters };
     invariant(block % quad === 0, 'blocks consist of fours of tokens');
     this.#thread = this.#makeThread();
     this.#cooperative = new RegionValues({ builder, plan, memory, lanes: 1, innerWidth: 1, innerSteps: 1 });
@@ -86,12 +84,8 @@ class BlocksEmission {
     const { steps } = this.#frame;
     return new ScanThread(this.#builder, plan, {
       lanes: 1, innerWidth: 1, innerSteps: steps, unroll: true,
-      site: (step) => ({ step, coordinates: splitIndex(this.#builder, add(multiply(this.#lane(), integer(steps)), step), plan.inner) }),
+      site: (step) => ({ step, coordinates: splitIndex(this.#builder, add(multiply(laneOf(this.#tables), integer(steps)), step), plan.inner) }),
     }, memory);
-  }
-
-  #lane(): KernelExpression {
-    return remainder(builtin('invocation'), integer(this.#parameters.lanes));
   }
 
   #nameOf(id: ValueId): string {
@@ -111,10 +105,11 @@ class BlocksEmission {
     const shared = placeChannel(this.#frame, 'cooperative', { first, offset: remainder(builtin('invocation'), integer(channelsPerGroup)), width: 1 }, outer);
     this.#thread.values.place(own.coordinates);
     this.#cooperative.place(shared.coordinates);
-    this.#prepareCooperative();
+    prepareCooperative(this.#thread, this.#roots, this.#cooperative);
     this.#thread.prepareFixed([this.#roots]);
     const coefficients = blockCoefficients({ frame: this.#frame, thread: this.#thread, form: this.#form, block });
-    const responses = coefficients.responses.map((each, at) => this.#shareResponse(each, required(this.#parts[at], 'parts'), own, shared));
+    const responses = coefficients.responses.map((each, at) =>
+      sumOverThreads(this.#tables, each, required(this.#parts[at], 'parts'), { lane: laneOf(this.#tables), local: own.local }, shared.local));
     const state = this.#thread.makeState(plan.recurrence, (part, _lane, site) => this.#initialState(part, site));
     const walk = { state, own, shared, range: visitRange(builder, this.#request, piece) };
     if (this.#request.summary === null) this.#fullPass(walk, coefficients, responses);
@@ -123,16 +118,6 @@ class BlocksEmission {
       name, notes: [...notes, `schedule blocks: blocks of ${block} tokens, ${lanes} threads per channel, ${steps} states each`],
       workgroupSize, grid: [blocksGroups(plan, this.#parameters), 'batch', split === null ? 1 : ceilDivideSizes('length', split.size)],
     });
-  }
-
-  /** Per-channel values fixed in time, for the cooperative phases. */
-  #prepareCooperative(): void {
-    const { plan } = this.#request;
-    const used = this.#thread.liveFor(this.#roots).flatMap((each) => operandsOf(each.op));
-    for (const id of new Set(used)) {
-      const isFixed = !variesInTime(plan, id) && !hasInnerAxis(plan, id) && plan.definitions.get(id)?.op.kind !== 'constant';
-      if (isFixed) this.#cooperative.scalar(id);
-    }
   }
 
   #initialState(part: number, site: InnerSite): KernelExpression {
@@ -148,26 +133,6 @@ class BlocksEmission {
     guard(this.#builder, own.isValid, () => {
       storeStates({ frame: this.#frame, thread: this.#thread, targets, at }, (part, lane, step) => state.read(part, lane, step));
     });
-  }
-
-  /** Adds up the threads' shares of a response and gives it to the threads that finish blocks of the channel. */
-  #shareResponse(response: RegisterArray, scratch: SharedArray, own: Placement, shared: Placement): RegisterArray {
-    const builder = this.#builder;
-    const { block, lanes } = this.#parameters;
-    const stride = partsStride(this.#parameters);
-    const place = (token: number, lane: KernelExpression, local: KernelExpression): KernelExpression =>
-      add(multiply(add(integer(token * lanes), lane), integer(stride)), local);
-    for (let token = 0; token < block; token++) builder.storeShared(scratch, place(token, this.#lane(), own.local), element(response, integer(token)));
-    builder.barrier();
-    const whole = builder.array('response', f32, block);
-    for (let token = 0; token < block; token++) {
-      const total = builder.var('total', literal(0));
-      builder.for('lane', { start: integer(0), end: integer(lanes), unroll: true }, (lane) =>
-        builder.assign(total, add(variable(total), loadShared(scratch, place(token, lane, shared.local)))));
-      builder.setElement(whole, integer(token), variable(total));
-    }
-    builder.barrier();
-    return whole;
   }
 
   #summary(walk: Walk, coefficients: BlockCoefficients): void {
@@ -235,20 +200,6 @@ class BlocksEmission {
     });
   }
 
-  /** Place of a token's signal in a channel: four neighbours in time, then channels. */
-  #signalPlace(index: KernelExpression, local: KernelExpression): KernelExpression {
-    const row = add(multiply(divide(index, integer(quad)), integer(this.#frame.channelsPerGroup)), local);
-    return add(multiply(row, integer(quad)), remainder(index, integer(quad)));
-  }
-
-  /** Place of a thread's part of a token's sum: four neighbours in time, then channels, then threads of a channel. */
-  #partPlace(index: KernelExpression, lane: KernelExpression, local: KernelExpression): KernelExpression {
-    const { lanes } = this.#parameters;
-    const row = add(multiply(divide(index, integer(quad)), integer(lanes)), lane);
-    const column = add(multiply(row, integer(partsStride(this.#parameters))), local);
-    return add(multiply(column, integer(quad)), remainder(index, integer(quad)));
-  }
-
   /** The signals of this thread's block into shared memory and registers. */
   #phaseA(tile: Tile, prefetch: LanesPrefetch, row: RegisterArray): void {
     const builder = this.#builder;
@@ -263,11 +214,7 @@ class BlocksEmission {
       ahead?.hold(pass);
       values.overrideScalars(() => null);
     });
-    const start = firstRow(this.#frame);
-    for (let at = 0; at < this.#parameters.block; at += quad) {
-      const value = compose(Array.from({ length: quad }, (_, token) => element(row, integer(at + token))));
-      builder.storeShared(this.#signals, this.#signalPlace(add(start, integer(at)), local), value);
-    }
+    storeSignals(this.#tables, this.#signals, firstRow(this.#frame), local, row);
   }
 
   /** Visits the blocks of a tile in order. */
@@ -286,20 +233,13 @@ class BlocksEmission {
   #signalsOf({ first, count }: Block, own: Placement): readonly KernelExpression[] {
     const builder = this.#builder;
     const { block } = this.#parameters;
-    if (count === null) return this.#wholeSignals(first, own);
+    if (count === null) return loadSignals(this.#tables, this.#signals, first, own.local);
     const missing = builder.let('missing', subtract(integer(block), count));
     return Array.from({ length: block }, (_, token) => {
       const back = builder.let('token', subtract(integer(token), missing));
-      const signal = loadShared(this.#signals, this.#signalPlace(add(first, binary('maximum', back, integer(0))), own.local));
+      const signal = loadShared(this.#signals, signalPlace(this.#tables, add(first, binary('maximum', back, integer(0))), own.local));
       return builder.let('signal', select(less(back, integer(0)), literal(0), signal));
     });
-  }
-
-  #wholeSignals(first: KernelExpression, own: Placement): readonly KernelExpression[] {
-    const builder = this.#builder;
-    const fours = Array.from({ length: this.#parameters.block / quad }, (_, at) =>
-      builder.let('signals', loadShared(this.#signals, this.#signalPlace(add(first, integer(at * quad)), own.local), quad)));
-    return fours.flatMap((four) => Array.from({ length: quad }, (_, token) => builder.let('signal', extract(four, token))));
   }
 
   /** Parts of the sums from the states before a block, and the states after it. */
@@ -319,14 +259,7 @@ class BlocksEmission {
         add(total, multiply(at(required(coefficients.drive[part], 'drive'), token), signal)), value));
       after.map((value) => builder.let('after', value)).forEach((value, part) => state.write(part, 0, site.step, value));
     });
-    sums.forEach((totals, readOut) => this.#storeParts(required(this.#parts[readOut], 'parts'), totals, each.first, own));
-  }
-
-  #storeParts(parts: SharedArray, totals: readonly Variable[], first: KernelExpression, own: Placement): void {
-    for (let at = 0; at < totals.length; at += quad) {
-      const value = compose(totals.slice(at, at + quad).map((total) => variable(total)));
-      this.#builder.storeShared(parts, this.#partPlace(add(first, integer(at)), this.#lane(), own.local), value);
-    }
+    sums.forEach((totals, readOut) => storeParts(this.#tables, required(this.#parts[readOut], 'parts'), each.first, own.local, totals));
   }
 
   /** a^K ⊙ a number per state, K the tokens of the block. */
@@ -353,24 +286,10 @@ class BlocksEmission {
 
   /** The sums of this thread's block: the parts of all threads, and what its own signals add. */
   #localSums(signals: RegisterArray, responses: readonly RegisterArray[], shared: Placement): readonly RegisterArray[] {
-    const builder = this.#builder;
-    const { block, lanes } = this.#parameters;
-    const start = firstRow(this.#frame);
     return this.#form.readOuts.map(({ sum }, readOut) => {
-      const [parts, response] = [required(this.#parts[readOut], 'parts'), required(responses[readOut], 'response')];
-      const totals = Array.from({ length: block }, (_, token) => {
-        const terms = Array.from({ length: token + 1 }, (_unused, back) => multiply(element(response, integer(back)), element(signals, integer(token - back))));
-        return builder.var(this.#nameOf(sum), terms.reduce((left, right) => add(left, right)));
-      });
-      builder.for('lane', { start: integer(0), end: integer(lanes), unroll: true }, (lane) => {
-        for (let at = 0; at < block; at += quad) {
-          const four = builder.let('parts', loadShared(parts, this.#partPlace(add(start, integer(at)), lane, shared.local), quad));
-          totals.slice(at, at + quad).forEach((total, token) => builder.assign(total, add(variable(total), extract(four, token))));
-        }
-      });
-      const finished = builder.array(this.#nameOf(sum), f32, block);
-      totals.forEach((total, token) => builder.setElement(finished, integer(token), variable(total)));
-      return finished;
+      const local = localSums(this.#tables, required(responses[readOut], 'response'), signals, 'before');
+      const totals = local.map((value) => this.#builder.var(this.#nameOf(sum), value));
+      return addParts(this.#tables, required(this.#parts[readOut], 'parts'), firstRow(this.#frame), shared.local, totals);
     });
   }
 

@@ -4,12 +4,11 @@
  * schedule is a new line there. Nothing is measured here and nothing is chosen; the compiler's own
  * verification of the kernels has the last word on legality.
  */
-import { blockFormOf } from './blocks-form.ts';
 import { areBlocksLegal, blocksParametersFor } from './blocks-parameters.ts';
 import { areHelpersLegal, lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
 import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SegmentsParameters, SequentialParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
-import { selectSchedule } from './select-schedule.ts';
+import { blocksMayBeCut, selectSchedule } from './select-schedule.ts';
 
 export type CandidateRequest = {
   readonly plan: RegionPlan;
@@ -88,10 +87,7 @@ function meetsCheckpoints({ segments, tokens }: SegmentsParameters, interval: nu
 
 function isLegal(parameters: ScanParameters, { plan, machine, interval }: CandidateRequest): boolean {
   if (parameters.kind === 'segments') return meetsCheckpoints(parameters, interval);
-  if (parameters.kind === 'blocks') {
-    const form = blockFormOf(plan);
-    return form !== null && areBlocksLegal(plan, form, parameters, machine, interval);
-  }
+  if (parameters.kind === 'blocks') return areBlocksLegal(plan, parameters, machine, interval);
   if (parameters.kind !== 'lanes') return true;
   const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
   const states = plan.innerCount / lanes;
@@ -132,6 +128,7 @@ export function candidateSchedules(request: CandidateRequest): readonly ScanSche
     if (!isLegal(parameters, request)) continue;
     for (const size of splitSizes(request)) {
       const schedule: ScanSchedule = { parameters, split: size === null ? null : { size } };
+      if (parameters.kind === 'blocks' && !blocksMayBeCut(request.plan, schedule.split)) continue;
       seen.set(scheduleKey(schedule), seen.get(scheduleKey(schedule)) ?? schedule);
     }
   }

@@ -11,6 +11,7 @@ import type { Kernel, KernelExpression } from '../kernel/nodes.ts';
 import type { ScanYield, ValueId } from '../tensor/ops.ts';
 import { unionAxes } from '../tensor/builder.ts';
 import { loadValue, splitIndex, withCoordinates, type MemoryReference } from './access.ts';
+import { emitAdjointBlocks } from './adjoint-blocks.ts';
 import { emitBlocksScan } from './blocks.ts';
 import { blocksGroups } from './blocks-parameters.ts';
 import { emitLanesScan } from './lanes.ts';
@@ -120,7 +121,7 @@ function emitOne(request: ScanRequest, schedule: ScanSchedule): Kernel {
     case 'lanes':
       return emitLanesScan(request, parameters);
     case 'blocks':
-      return emitBlocksScan(request, parameters);
+      return request.plan.direction === 'descending' ? emitAdjointBlocks(request, parameters) : emitBlocksScan(request, parameters);
     case 'segments':
       return emitSegmentsScan(request, parameters);
     case 'step':

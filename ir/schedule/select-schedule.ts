@@ -65,6 +65,11 @@ function fills(threadsPerSequence: number, machine: Machine, { expected }: Sched
   return expected === undefined || 2 * expected.batch * threadsPerSequence >= machine.fillingThreads;
 }
 
+/** Blocks of a backward pass take whole sequences only. */
+export function blocksMayBeCut(plan: RegionPlan, split: SplitParameters | null): boolean {
+  return split === null || plan.direction === 'ascending';
+}
+
 /** Schedule of a scan on a machine. */
 export function selectSchedule(plan: RegionPlan, machine: Machine, request: ScheduleRequest): ScheduleDecision {
   const piece = Math.max(request.interval, Math.ceil(request.pieceLength / request.interval) * request.interval);
@@ -74,8 +79,9 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
     return { schedule: { parameters: cpuParameters(plan, machine), split }, alternatives: [split === null ? 'three-pass' : 'sequential'], reason };
   }
   const blocks = request.isStep === true ? null : blocksParametersFor(plan, machine, request.interval);
-  if (blocks !== null && (request.expected?.length ?? Infinity) >= blocks.lanes * blocks.block) {
-    const cut = request.mode === 'auto' ? expectedSplit(plan.channelCount * blocks.lanes, machine, request, piece) : null;
+  const cutBlocks = blocks !== null && request.mode === 'auto' ? expectedSplit(plan.channelCount * blocks.lanes, machine, request, piece) : null;
+  if (blocks !== null && (request.expected?.length ?? Infinity) >= blocks.lanes * blocks.block && blocksMayBeCut(plan, split ?? cutBlocks)) {
+    const cut = cutBlocks;
     const reason = `transition, drive and read-outs are fixed in time: ${plan.innerCount} states take ${blocks.block} tokens at once, ${blocks.lanes} threads per channel`;
     return { schedule: { parameters: blocks, split: split ?? cut }, alternatives: ['lanes', 'sequential', (split ?? cut) === null ? 'three-pass' : 'recurrent'], reason };
   }
