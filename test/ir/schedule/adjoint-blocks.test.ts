@@ -90,6 +90,17 @@ describe('backward passes in blocks', () => {
     }
   });
 
+  it.each([[['u', 'C']], [['gate', 'rate']], [['u', 'skip', 'angle']]])('gradients of %o alone', (subjects) => {
+    const spec = specOf(required(layers['complex'], 'layer'));
+    const options = { checkpointInterval: 8, withRespectTo: new Set(subjects) };
+    let count = 0;
+    const isInBlocks = (plan: RegionPlan): boolean => plan.history !== null && adjointFormOf(plan) !== null && ++count > 0;
+    const wanted = runAll(spec, { batch: 2, length: 37 }, { ...options, schedule: () => ({ parameters: plain, split: null }) });
+    const actual = runAll(spec, { batch: 2, length: 37 }, { ...options, schedule: (plan) => ({ parameters: isInBlocks(plan) ? blocks(2, 8, 4) : plain, split: null }) });
+    expect(count).toBe(2);
+    for (const [tensor, value] of wanted) expect(relativeError(required(actual.get(tensor), tensor), value), tensor).toBeLessThan(1e-9);
+  });
+
   it('need adjoints and states that turn alike, and sums of their products', () => {
     const text = required(layers['real'], 'layer');
     expect(formsOf(text)).toEqual([true, true]);
