@@ -33,8 +33,8 @@ export type Standard = {
   readonly normwise: boolean;
 };
 
-/** What is smaller a storage type rounds to zero: halves of its least number, or of the least that devices compute with. */
-const leastStep: Readonly<Record<Storage, number>> = { f32: 2 ** -126, f16: 2 ** -25, bf16: 2 ** -126 };
+/** Half of f16's least number. Devices flush f32 below 2^-126 to zero, and multiply what was flushed on its way to a result. */
+const leastStep: Readonly<Record<Storage, number>> = { f32: 2 ** -116, f16: 2 ** -25, bf16: 2 ** -116 };
 
 /** The bound of every entry, as large as the rule of the standard makes it. */
 function widened(expected: BoundedTensor, { storage, boundFactor, normwise }: Standard): BoundedTensor {
