@@ -13,7 +13,7 @@
  */
 import { invariant, required } from '../../support/invariant.ts';
 import {
-  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, subtract, variable,
+  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, minimum, multiply, remainder, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ScanHistory, type ValueId } from '../tensor/ops.ts';
@@ -22,7 +22,7 @@ import { addNumbers, addShorter, AdjointNumbers, adjointCoefficients, conjugate,
 import { adjointFormOf, type AdjointForm } from './adjoint-form.ts';
 import { AdjointTotals, type Sums } from './adjoint-totals.ts';
 import { blocksGroups, partsStride } from './blocks-parameters.ts';
-import { addParts, laneOf, loadSignals, localSums, makeBlocksFrame, partPlace, prepareCooperative, signalPlace, storeParts, storeSignals, sumOverThreads, type TablesFrame } from './blocks-tables.ts';
+import { addParts, laneOf, loadDriving, loadSignals, localSums, makeBlocksFrame, partPlace, prepareCooperative, storeParts, storeSignals, sumOverThreads, type Block, type TablesFrame } from './blocks-tables.ts';
 import { toReal } from './elementwise.ts';
 import { both, firstRow, guard, orZero, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
 import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
@@ -38,9 +38,6 @@ import { ScanThread } from './scan-thread.ts';
 export function emitAdjointBlocks(request: ScanRequest, parameters: BlocksParameters): Kernel {
   return new AdjointEmission(request, parameters).run();
 }
-
-/** The tokens of a block: the index of the first in the tile, and how many they are; null for all of a block. */
-type Block = { readonly first: KernelExpression; readonly count: KernelExpression | null };
 
 /** What a block's replayed signals make of its states: the state before it, F and F'. */
 type Replayed = { readonly start: StateArrays; readonly sum: StateArrays; readonly weighted: StateArrays | null };
@@ -244,7 +241,7 @@ class AdjointEmission {
     this.#thread.eachStep(({ step }) => numbers.set(start, step, numbers.get(walk.saved, step)));
     return blocks.map((block, at) => {
       const replayed = { start, sum: numbers.declare('replayed'), weighted: walk.sums.turned === null ? null : numbers.declare('replayed_weighted') };
-      const signals = this.#replaySignalsOf(block, walk.own);
+      const signals = loadDriving(this.#tables, this.#replaySignals, block, walk.own.local);
       const next = at + 1 < blocks.length ? numbers.declare('start') : null;
       this.#thread.eachStep((site) => {
         this.#sumReplayed(walk, site, signals, replayed);
@@ -252,19 +249,6 @@ class AdjointEmission {
       });
       start = next ?? start;
       return replayed;
-    });
-  }
-
-  /** Signals that drive the states; those of a shorter block stand at its end, behind zeros. */
-  #replaySignalsOf({ first, count }: Block, own: Placement): readonly KernelExpression[] {
-    const builder = this.#builder;
-    const { block } = this.#parameters;
-    if (count === null) return loadSignals(this.#tables, this.#replaySignals, first, own.local);
-    const missing = builder.let('missing', subtract(integer(block), count));
-    return Array.from({ length: block }, (_, token) => {
-      const back = builder.let('token', subtract(integer(token), missing));
-      const signal = loadShared(this.#replaySignals, signalPlace(this.#tables, add(first, binary('maximum', back, integer(0))), own.local));
-      return builder.let('signal', select(less(back, integer(0)), literal(0), signal));
     });
   }
 

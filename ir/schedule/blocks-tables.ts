@@ -2,7 +2,7 @@
  * The tables of schedule `blocks` in shared memory: signals and sums of a tile's tokens, in fours of
  * neighbours in time, and sums over the threads that share a channel.
  */
-import { add, builtin, compose, divide, element, extract, integer, literal, loadShared, multiply, remainder, variable, type KernelBuilder } from '../kernel/builder.ts';
+import { add, binary, builtin, compose, divide, element, extract, integer, less, literal, loadShared, multiply, remainder, select, subtract, variable, type KernelBuilder } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { partsStride } from './blocks-parameters.ts';
@@ -65,6 +65,21 @@ export function loadSignals(tables: TablesFrame, from: SharedArray, first: Kerne
   const fours = Array.from({ length: block / quad }, (_, at) =>
     builder.let('signals', loadShared(from, signalPlace(tables, add(first, integer(at * quad)), local), quad)));
   return fours.flatMap((four) => Array.from({ length: quad }, (_, token) => builder.let('signal', extract(four, token))));
+}
+
+/** Tokens of a tile that states take at once: the index of the first, and how many they are; null for all of a block. */
+export type Block = { readonly first: KernelExpression; readonly count: KernelExpression | null };
+
+/** The signals that drive the states in a block; those of a shorter one stand at its end, behind zeros. */
+export function loadDriving(tables: TablesFrame, from: SharedArray, { first, count }: Block, local: KernelExpression): readonly KernelExpression[] {
+  const { frame: { builder }, parameters: { block } } = tables;
+  if (count === null) return loadSignals(tables, from, first, local);
+  const missing = builder.let('missing', subtract(integer(block), count));
+  return Array.from({ length: block }, (_, token) => {
+    const back = builder.let('token', subtract(integer(token), missing));
+    const signal = loadShared(from, signalPlace(tables, add(first, binary('maximum', back, integer(0))), local));
+    return builder.let('signal', select(less(back, integer(0)), literal(0), signal));
+  });
 }
 
 /** Stores this thread's parts of the sums of the block that begins at `first`. */

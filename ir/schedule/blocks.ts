@@ -13,7 +13,7 @@
 import { invariant, required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
-  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, select, subtract, variable,
+  add, builtin, divide, element, integer, KernelBuilder, less, literal, loadShared, minimum, multiply, remainder, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import { checkpointAxis, type ValueId } from '../tensor/ops.ts';
@@ -21,7 +21,7 @@ import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryRe
 import { blockCoefficients, transitionPlace, type BlockCoefficients } from './blocks-coefficients.ts';
 import { blockFormOf, type BlockForm } from './blocks-form.ts';
 import { blocksGroups, partsStride } from './blocks-parameters.ts';
-import { addParts, laneOf, loadSignals, localSums, makeBlocksFrame, prepareCooperative, quad, signalPlace, storeParts, storeSignals, sumOverThreads, type TablesFrame } from './blocks-tables.ts';
+import { addParts, laneOf, loadDriving, localSums, makeBlocksFrame, prepareCooperative, quad, storeParts, storeSignals, sumOverThreads, type Block, type TablesFrame } from './blocks-tables.ts';
 import { toReal } from './elementwise.ts';
 import { both, firstRow, guard, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Range, type Tile } from './lanes-frame.ts';
 import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
@@ -38,9 +38,6 @@ export function emitBlocksScan(request: ScanRequest, parameters: BlocksParameter
 
 /** A pass over a range: its states, and what is done with them. */
 type Walk = { readonly state: StateStore; readonly own: Placement; readonly shared: Placement; readonly range: Range };
-
-/** Tokens of a tile that states take at once: the index of the first, and how many they are; null for all of a block. */
-type Block = { readonly first: KernelExpression; readonly count: KernelExpression | null };
 
 /** A thread's block in registers: its signals, and by read-out the sums over states. */
 type FinishedBlock = { readonly signals: RegisterArray; readonly sums: readonly RegisterArray[] };
@@ -229,24 +226,11 @@ class BlocksEmission {
     });
   }
 
-  /** The signals that drive the states; those of a shorter block stand at its end, behind zeros. */
-  #signalsOf({ first, count }: Block, own: Placement): readonly KernelExpression[] {
-    const builder = this.#builder;
-    const { block } = this.#parameters;
-    if (count === null) return loadSignals(this.#tables, this.#signals, first, own.local);
-    const missing = builder.let('missing', subtract(integer(block), count));
-    return Array.from({ length: block }, (_, token) => {
-      const back = builder.let('token', subtract(integer(token), missing));
-      const signal = loadShared(this.#signals, signalPlace(this.#tables, add(first, binary('maximum', back, integer(0))), own.local));
-      return builder.let('signal', select(less(back, integer(0)), literal(0), signal));
-    });
-  }
-
   /** Parts of the sums from the states before a block, and the states after it. */
   #takeBlock({ state, own }: Walk, coefficients: BlockCoefficients, each: Block): void {
     const builder = this.#builder;
     const { block } = this.#parameters;
-    const signals = this.#signalsOf(each, own);
+    const signals = loadDriving(this.#tables, this.#signals, each, own.local);
     const sums = this.#form.readOuts.map(({ sum }) => signals.map(() => builder.var(this.#nameOf(sum), literal(0))));
     this.#thread.eachStep((site) => {
       const place = builder.let('place', multiply(site.step, integer(block)));
