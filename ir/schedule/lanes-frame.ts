@@ -52,9 +52,9 @@ export type Row = {
 
 export function makeFrame(builder: KernelBuilder, request: ScanRequest, parameters: LanesParameters): LanesFrame {
   const { plan } = request;
-  const channelsPerGroup = (parameters.workgroupSize / parameters.lanes) * parameters.channels;
+  const channelsPerGroup = channelsPerGroupOf(parameters);
   const steps = plan.innerCount / parameters.lanes;
-  const rows = (parameters.tile * channelsPerGroup) / cooperatorsOf(parameters);
+  const rows = rowsPerThread(parameters);
   invariant([channelsPerGroup, steps, rows].every(Number.isInteger), 'lanes must divide the workgroup, the inner axis and the rows of the tile');
   invariant(cooperatorsOf(parameters) % channelsPerGroup === 0, 'a workgroup has a thread for each of its channels');
   invariant(parameters.workgroupSize % cooperatorsOf(parameters) === 0, 'helpers divide the threads of the recurrence');
@@ -67,7 +67,17 @@ export function cooperatorsOf({ workgroupSize, helpers }: LanesParameters): numb
   return helpers === 0 ? workgroupSize : helpers;
 }
 
-/** This thread's number among them; a thread of the recurrence has that of one of its helpers. */
+/** Channels that a workgroup takes. */
+export function channelsPerGroupOf({ workgroupSize, lanes, channels }: LanesParameters): number {
+  return (workgroupSize / lanes) * channels;
+}
+
+/** Tokens of a tile that a thread takes in the first and last phases. */
+export function rowsPerThread(parameters: LanesParameters): number {
+  return (parameters.tile * channelsPerGroupOf(parameters)) / cooperatorsOf(parameters);
+}
+
+/** This thread's number among those of the first and last phases; a thread of the recurrence has that of one of its helpers. */
 export function cooperator({ parameters: { helpers } }: LanesFrame): KernelExpression {
   return helpers === 0 ? builtin('invocation') : remainder(builtin('invocation'), integer(helpers));
 }
@@ -203,7 +213,7 @@ export function firstRow(frame: LanesFrame): KernelExpression {
 }
 
 /** Whether the loop over a thread's rows is written out, so that its registers have constant indices. */
-export function rowsAreUnrolled({ rows }: LanesFrame): boolean {
+export function rowsAreUnrolled({ rows }: Pick<LanesFrame, 'rows'>): boolean {
   return rows <= 8;
 }
 

@@ -3,8 +3,8 @@
  * tile's recurrence will read and the results of the tile before, a few rows per block of tokens. The
  * recurrence keeps the exponential unit busy, the other phases the arithmetic, and neither waits long for
  * a barrier; tables in shared memory hold two tiles. With helpers, other threads of the workgroup compute
- * them instead: each kind of thread then has registers and instructions of its own kind only, and the
- * recurrence never waits for global memory.
+ * them instead: the recurrence then never waits for global memory, and while one kind of thread waits the
+ * other has work.
  */
 import { required } from '../../support/invariant.ts';
 import { add, binary, divide, integer, multiply, remainder } from '../kernel/builder.ts';

@@ -6,14 +6,14 @@ import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { required } from '../../support/invariant.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
-import { cooperatorsOf } from './lanes-frame.ts';
+import { channelsPerGroupOf, cooperatorsOf, rowsAreUnrolled, rowsPerThread } from './lanes-frame.ts';
 import { scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 
 /** Groups of channels, one per workgroup. */
 export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): number {
-  return Math.ceil(plan.channelCount / ((parameters.workgroupSize / parameters.lanes) * parameters.channels));
+  return Math.ceil(plan.channelCount / channelsPerGroupOf(parameters));
 }
 
 /** Tokens per tile where no states are replayed (measured on Hopper at 16 states). */
@@ -56,27 +56,25 @@ export function phasesMayOverlap(plan: RegionPlan): boolean {
   return !sharedValuesOf(plan, [plan.recurrence], values).exports.some((id) => read.has(id));
 }
 
-/** Whether the helpers of a schedule, if it has any, have something to do and share it evenly, a few rows each. */
+/** Whether helpers can do their phases: these may overlap the recurrence, and their rows fall evenly to whole groups of exchanging threads. True without helpers. */
 export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, machine: Machine): boolean {
-  const { helpers, workgroupSize, lanes, channels, tile, overlap } = parameters;
+  const { helpers, workgroupSize, overlap } = parameters;
   if (helpers === 0) return true;
-  const channelsPerGroup = (workgroupSize / lanes) * channels;
-  const rows = (tile * channelsPerGroup) / helpers;
-  return overlap && phasesMayOverlap(plan) && workgroupSize % helpers === 0 && helpers % channelsPerGroup === 0 && helpers % machine.shuffleWidth === 0
-    && Number.isInteger(rows) && rows <= 8 && workgroupSize + helpers <= machine.maximumWorkgroup;
+  const rows = rowsPerThread(parameters);
+  return overlap && phasesMayOverlap(plan) && workgroupSize % helpers === 0 && helpers % channelsPerGroupOf(parameters) === 0 && helpers % machine.shuffleWidth === 0
+    && Number.isInteger(rows) && rowsAreUnrolled({ rows }) && workgroupSize + helpers <= machine.maximumWorkgroup;
 }
 
 /** Registers of a helper for streams on their way, next to which a workgroup of 512 threads still has what it computes with. */
 const helperRegisters = 64;
 
 /** Whether a helper's streams, those in use and those on their way, fit its registers (with more, Mamba's block spills). */
-function haveHelpersRoom(plan: RegionPlan, { tile, workgroupSize, lanes, channels, helpers }: LanesParameters): boolean {
+function haveHelpersRoom(plan: RegionPlan, parameters: LanesParameters): boolean {
   const yields = plan.op.yields.map((each) => each.value);
   const { exports } = sharedValuesOf(plan, [plan.recurrence], yields);
   const early = streamsBehind(plan, exports, new Set());
   const late = streamsBehind(plan, yields.filter((id) => !hasInnerAxis(plan, id)), new Set(exports));
-  const rows = (tile * (workgroupSize / lanes) * channels) / helpers;
-  return 2 * (early.size + late.size) * rows <= helperRegisters;
+  return 2 * (early.size + late.size) * rowsPerThread(parameters) <= helperRegisters;
 }
 
 /** What fills the machine: pieces of time, or the sequences that the caller expects, if it says so. */
@@ -115,7 +113,7 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const { tile, workgroupSize, lanes, channelSums } = parameters;
   const recurrences = [plan.recurrence, ...(plan.history === null ? [] : [plan.history])];
   const { exports, staged, sums } = sharedValuesOf(plan, recurrences, plan.op.yields.map((each) => each.value));
-  const channels = (workgroupSize / lanes) * parameters.channels;
+  const channels = channelsPerGroupOf(parameters);
   const steps = plan.innerCount / lanes;
   const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
   const isChannelSum = (sumOver: readonly string[]): boolean => plan.channels.every((channel) => sumOver.includes(channel.name));
