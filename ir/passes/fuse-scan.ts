@@ -31,12 +31,17 @@ export function fuseFunction(target: TensorFunction, ids: ValueIds): TensorFunct
   return eliminateDeadInFunction(current);
 }
 
-/** Axes of a state that its read-outs sum over: kept in registers and lanes, not over the grid. */
+/**
+ * Axes of a state that its read-outs sum over: kept in registers and lanes, not over the grid. Where nothing is summed
+ * in the region, those that a result lacks all the same: one thread must know all of them to store it once.
+ */
 export function innerAxesOf(op: AffineScanOp): readonly string[] {
   for (const instruction of op.region) {
     if (instruction.op.kind === 'reduce') return instruction.op.over.filter((axis) => op.axes.includes(axis));
   }
-  return [];
+  const values = [...regionInputs(op), ...op.region.flatMap((each) => each.results)];
+  const axesOf = new Map(values.map((value) => [value.id, value.type.axes]));
+  return op.axes.filter((axis) => op.yields.some((each) => !axesOf.get(each.value)?.includes(axis) && !each.sumOver.includes(axis)));
 }
 
 const costly: ReadonlySet<UnaryFunction> = new Set([
