@@ -16,6 +16,8 @@ export type Rounding = {
   readonly functionError: (name: string, operandSize: number, resultSize: number) => number;
   /** allowed error of a quotient, in unit roundoffs of the result */
   readonly divide: number;
+  /** error of a state in parts of the largest one of its sequence, where states are convolved by FFT; else 0 */
+  readonly sequence: number;
   /** applied to every value the tape makes: identity, or the rounding of an emulated device */
   readonly round: (value: number) => number;
 };
@@ -47,12 +49,12 @@ function carefulError(unit: number): Rounding['functionError'] {
 
 /** float64 itself: what a second float64 evaluation may differ by. */
 export const float64Rounding: Rounding = {
-  name: 'f64', unit: 2 ** -53, storage: 0, tiny: 2 ** -1022, divide: 2, round: exactly, functionError: carefulError(2 ** -53),
+  name: 'f64', unit: 2 ** -53, storage: 0, tiny: 2 ** -1022, divide: 2, sequence: 0, round: exactly, functionError: carefulError(2 ** -53),
 };
 
 /** f32 arithmetic with correctly rounded operations and our own functions (CUDA, WASM, interpreter). */
 export const float32Rounding: Rounding = {
-  name: 'f32', unit: 2 ** -24, storage: 0, tiny: 2 ** -126, divide: 2, round: exactly, functionError: carefulError(2 ** -24),
+  name: 'f32', unit: 2 ** -24, storage: 0, tiny: 2 ** -126, divide: 2, sequence: 0, round: exactly, functionError: carefulError(2 ** -24),
 };
 
 /**
@@ -67,6 +69,7 @@ export const wgslRounding: Rounding = {
   storage: 0,
   tiny: 2 ** -126,
   divide: 2.5,
+  sequence: 0,
   round: exactly,
   functionError: (name, operandSize, resultSize) => {
     const unit = 2 ** -24;
@@ -92,6 +95,11 @@ export const wgslRounding: Rounding = {
 /** The same arithmetic with outputs stored in half precision; inputs must be rounded by the caller. */
 export function withStorage(rounding: Rounding, dtype: 'f16' | 'bf16'): Rounding {
   return { ...rounding, name: `${rounding.name} ${dtype}`, storage: dtype === 'f16' ? 2 ** -11 : 2 ** -8 };
+}
+
+/** The same arithmetic where states are convolved: an FFT is accurate beside the largest value of a sequence only. */
+export function withConvolution(rounding: Rounding): Rounding {
+  return { ...rounding, name: `${rounding.name} convolved`, sequence: 4e-6 };
 }
 
 /** An f32 device in the order of the naive evaluation, for tests of the bounds: every node is rounded. */

@@ -39,8 +39,9 @@ export function scanAffine(scope: Scope, frame: StateFrame, form: DiscreteForm):
     const initial = frame.initial.nodes[row]!;
     let state = initial;
     let sums = freshSums(tape, initial);
-    for (let visited = 0; visited < length; visited++) {
-      const time = frame.order === 'forward' ? visited : length - 1 - visited;
+    const times = Array.from({ length }, (_, visited) => (frame.order === 'forward' ? visited : length - 1 - visited));
+    const spread = tape.rounding.sequence === 0 ? 0 : tape.rounding.sequence * largestState(tape, initial, times.map((time) => start + time * elements), { coefficient, drive });
+    for (const time of times) {
       const at = start + time * elements;
       if (frame.flags !== null && tape.re[frame.flags.nodes[at]!] !== 0) {
         state = frame.action === 'restart' ? initial : zero;
@@ -48,12 +49,27 @@ export function scanAffine(scope: Scope, frame: StateFrame, form: DiscreteForm):
       }
       previous[at] = state;
       sums = nextSums(tape, sums, coefficient[at]!, drive[at]!);
-      state = nextState(tape, state, coefficient[at]!, drive[at]!, scanBound(tape, sums, frame, length));
+      state = nextState(tape, state, coefficient[at]!, drive[at]!, scanBound(tape, sums, frame, length) + spread);
       updated[at] = state;
     }
     final[row] = state;
   }
   return { updated: { axes, shape, nodes: updated }, previous: { axes, shape, nodes: previous }, final };
+}
+
+/** Modulus of the largest state of a sequence without resets, which convolved states have none of. */
+function largestState(
+  tape: Tape, initial: number, places: readonly number[], { coefficient, drive }: { readonly coefficient: Int32Array; readonly drive: Int32Array },
+): number {
+  let state = valueOf(tape, initial);
+  let largest = modulus(state);
+  for (const at of places) {
+    const decayed = multiplyComplex(valueOf(tape, coefficient[at]!), state);
+    const added = valueOf(tape, drive[at]!);
+    state = complexOf(decayed.re + added.re, decayed.im + added.im);
+    largest = Math.max(largest, modulus(state));
+  }
+  return largest;
 }
 
 const freshSums = (tape: Tape, node: number): Sums =>
