@@ -6,18 +6,19 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openWasm } from '../runtime/wasm/index.ts';
+import { openCuda } from '../runtime/cuda/index.ts';
 import { fromDevice } from '../runtime/webgpu/index.ts';
 import { buildLayer } from '../test/generate/build-layer.ts';
 import { runCampaign, type CampaignSummary, type Failure } from '../test/generate/campaign.ts';
 import { openTestDevice } from '../test/support/webgpu.ts';
 
-const usage = `random-layers [--seed N] [--count N] [--skip N] [--minutes N] [--webgpu-every N] [--keep FOLDER] [--no-reduce]`;
+const usage = `random-layers [--seed N] [--count N] [--skip N] [--minutes N] [--webgpu-every N] [--cuda-every N] [--keep FOLDER] [--no-reduce]`;
 
-function readOptions(): { seed: number; count: number; skip: number; minutes: number; webgpuEvery: number; keep: string; reduce: boolean } {
+function readOptions(): { seed: number; count: number; skip: number; minutes: number; webgpuEvery: number; cudaEvery: number; keep: string; reduce: boolean } {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string', default: '1' }, count: { type: 'string', default: '1000' }, skip: { type: 'string', default: '0' },
-      minutes: { type: 'string', default: '600' }, 'webgpu-every': { type: 'string', default: '0' }, keep: { type: 'string', default: 'out/random-layers' },
+      minutes: { type: 'string', default: '600' }, 'webgpu-every': { type: 'string', default: '0' }, 'cuda-every': { type: 'string', default: '0' }, keep: { type: 'string', default: 'out/random-layers' },
       'no-reduce': { type: 'boolean', default: false },
     },
   });
@@ -28,7 +29,7 @@ function readOptions(): { seed: number; count: number; skip: number; minutes: nu
   };
   return {
     seed: number(values.seed), count: number(values.count), skip: number(values.skip), minutes: number(values.minutes),
-    webgpuEvery: number(values['webgpu-every']), keep: values.keep, reduce: !values['no-reduce'],
+    webgpuEvery: number(values['webgpu-every']), cudaEvery: number(values['cuda-every']), keep: values.keep, reduce: !values['no-reduce'],
   };
 }
 
@@ -54,11 +55,12 @@ const options = readOptions();
 const wasm = await openWasm({ workers: 0, checks: 'canaries' });
 const opened = options.webgpuEvery > 0 ? await openTestDevice() : null;
 const webgpu = opened === null ? null : fromDevice(opened);
+const cuda = options.cudaEvery > 0 ? await openCuda({ cacheDirectory: null }) : null;
 const started = performance.now();
 const seconds = (): number => (performance.now() - started) / 1000;
 let shown = 0;
 let kept = 0;
-const summary = await runCampaign({ wasm, webgpu }, {
+const summary = await runCampaign({ wasm, webgpu, cuda }, {
   ...options, budget: options.minutes * 60_000, now: () => performance.now(),
   onFailure: (failure) => {
     keepFailure(options.keep, failure, kept++);
@@ -74,4 +76,5 @@ const summary = await runCampaign({ wasm, webgpu }, {
 process.stdout.write(`seed ${options.seed}: ${describe(summary, seconds())}\n`);
 await wasm[Symbol.asyncDispose]();
 await webgpu?.[Symbol.asyncDispose]();
+await cuda?.[Symbol.asyncDispose]();
 process.exitCode = summary.failures.size > 0 ? 1 : 0;

@@ -22,6 +22,8 @@ compressed() { [ "$2" -nt "$1" ] || { xz -6 -T0 -c "$1" > "$2.part" && mv "$2.pa
 npx tsc -p tsconfig.json --noEmit false --declaration false --isolatedDeclarations false --outDir "$stage/js" \
   || echo 'pack: packed in spite of the type errors above' >&2
 rm -rf "$stage/js/test"
+node_modules/.bin/esbuild scripts/random-layers.ts --bundle --platform=node --format=esm --external:webgpu --log-level=warning \
+  --outfile="$stage/js/random-layers.js"
 mkdir "$stage/examples" "$stage/node_modules" "$stage/node_modules/webgpu"
 cp examples/*.ssm "$stage/examples/"
 cp package.json "$stage/"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs the CUDA suite of a folder that `pack.sh --cuda` made: unpacks it, finds NVRTC, lists the devices,
 # verifies every example on the GPU, then times and provokes errors (see cuda-suite.ts).
-# usage: run-cuda.sh [SUITE…]   verify, conv, or suites of cuda-suite.ts; without names all but conv, which verifies
-# convolutional mode, gradients too, at lengths from 1 to 65,536. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
+# usage: run-cuda.sh [SUITE…]   verify, conv, random, or suites of cuda-suite.ts; without names all but conv, which verifies
+# convolutional mode, gradients too, at lengths from 1 to 65,536, and random: random layers in PROCESSES processes for
+# MINUTES, each on the GPU too; failing ones are kept in OUT/random. OUT: folder for cuda.log and cuda.jsonl. NODE_XZ: a packed Node elsewhere.
 packed=$(cd "$(dirname "$0")" && pwd)
 . "$packed/unpacked.sh"
 place_program || exit 1
@@ -33,6 +34,15 @@ convolved() {
   for length in 1 7 1000 4099; do verified "$@" --mode conv --batch 3 --length $length; done
   verified "$@" --mode conv --batch 1 --length 65536
 }
+# each process has a seed of its own, from SEED on
+random_layers() {
+  each=0
+  while [ $each -lt "${PROCESSES:-8}" ]; do
+    timeout 600 "$node" js/random-layers.js --seed $((${SEED:-1} + each)) --count 100000 --minutes "${MINUTES:-4}" --cuda-every 1 --no-reduce \
+      --keep "$OUT/random/$each" > "logs/$each.ssm" 2> "$OUT/random-$each.log" || echo "exit status $?" >> "logs/$each.ssm" &
+    each=$((each + 1))
+  done
+}
 # most of the time goes to NVRTC and to the reference: examples side by side
 run_suite() {
   rm -rf logs
@@ -44,6 +54,7 @@ run_suite() {
       convolved dss.ssm --size D=4 --size N=8 &
       convolved lru.ssm --size H=6 --size N=8 &
       convolved s5-bidirectional.ssm --size H=6 --size P=8 & ;;
+    random) random_layers ;;
     *) step "$node" --expose-gc js/scripts/gpu-host/cuda-suite.js "$1" ;;
   esac
   wait

@@ -17,6 +17,8 @@ export type CampaignOptions = {
   readonly budget?: number;
   /** every n-th layer runs on WebGPU too; 0 for none */
   readonly webgpuEvery: number;
+  /** every n-th layer runs on CUDA too; absent: none */
+  readonly cudaEvery?: number;
   /** Tensor IR and one other check per layer */
   readonly brief?: boolean;
   /** seconds are not spent on reducing; absent: true */
@@ -54,9 +56,9 @@ export type CampaignSummary = {
 const mostTries = 150;
 
 /** The simplest recipe found that fails with the same signature. */
-export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Finding, devices: Devices, { webgpu }: Effort): Promise<LayerRecipe> {
+export async function reduceRecipe(recipe: LayerRecipe, { signature, check }: Finding, devices: Devices, { webgpu, cuda = false }: Effort): Promise<LayerRecipe> {
   // modes and machines are drawn from the seed, which stays
-  const effort: Effort = { webgpu, only: check };
+  const effort: Effort = { webgpu, cuda, only: check };
   const fails = async (candidate: LayerRecipe): Promise<boolean> => {
     const made = await examineRecipe(candidate, devices, effort).catch(() => null);
     return made?.findings.some((each) => each.signature === signature) ?? false;
@@ -89,13 +91,14 @@ function record(summary: CampaignSummary, { right, vacuous, refused, checks, use
 
 /** Runs a campaign; the same seed and count give the same layers. */
 export async function runCampaign(devices: Devices, options: CampaignOptions): Promise<CampaignSummary> {
-  const { seed, count, skip = 0, budget = Infinity, webgpuEvery, brief = false, now } = options;
+  const { seed, count, skip = 0, budget = Infinity, webgpuEvery, cudaEvery = 0, brief = false, now } = options;
   const summary: CampaignSummary = { layers: 0, outOfRange: 0, right: 0, vacuous: 0, refused: 0, checks: new Map(), uses: new Map(), failures: new Map() };
   const started = now();
   for (const [at, recipe] of fc.sample(recipes, { seed, numRuns: count }).entries()) {
     if (at < skip) continue;
     if (now() - started > budget) break;
-    const effort: Effort = { brief, webgpu: webgpuEvery > 0 && at % webgpuEvery === 0 };
+    const isTurn = (every: number): boolean => every > 0 && at % every === 0;
+    const effort: Effort = { brief, webgpu: isTurn(webgpuEvery), cuda: isTurn(cudaEvery) };
     const examination = await examineRecipe(recipe, devices, effort);
     if (examination === null) summary.outOfRange += 1;
     else record(summary, examination);

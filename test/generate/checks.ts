@@ -39,11 +39,12 @@ export type Examination = {
   readonly uses: ReadonlyMap<string, number>;
 };
 
-export type Devices = { readonly wasm: ExecutionDevice; readonly webgpu: ExecutionDevice | null };
+export type Devices = { readonly wasm: ExecutionDevice; readonly webgpu: ExecutionDevice | null; readonly cuda: ExecutionDevice | null };
 
-/** How much is tried on a case. `webgpu` takes seconds: its kernels are compiled by a software driver. */
+/** How much is tried on a case. `webgpu` and `cuda` take seconds: their drivers compile. */
 export type Effort = {
   readonly webgpu: boolean;
+  readonly cuda?: boolean;
   /** every mode and machine instead of one drawn by the seed */
   readonly thorough?: boolean;
   /** Tensor IR and one other check in turn: for many layers in little time */
@@ -121,7 +122,10 @@ function checksOf(generated: GeneratedCase, devices: Devices, effort: Effort): r
   }
   if (thorough || length <= 9) checks.push(check('step on WASM', { mode: 'recurrent' }, recurrent, runOn(devices.wasm, runSteps)));
   if (thorough || seed % 4 === 0) checks.push(check('Kernel IR on cpu', { mode: 'recurrent' }, recurrent, interpret));
-  const { webgpu } = devices;
+  const { webgpu, cuda } = devices;
+  if (effort.cuda === true && cuda !== null) {
+    checks.push(...drawn(modes, seed >> 7).map((mode) => check('CUDA', mode, compiler({ target: 'cuda', ...mode }), runOn(cuda, runDevice))));
+  }
   if (effort.webgpu && webgpu !== null) {
     checks.push(...drawn(modes, seed >> 5).map((mode): Check =>
       ({ ...check('WebGPU', mode, compiler({ target: 'wgsl', ...mode }), runOn(webgpu, runDevice)), target: 'wgsl' })));
@@ -130,13 +134,13 @@ function checksOf(generated: GeneratedCase, devices: Devices, effort: Effort): r
   return effort.only === undefined ? tried : tried.filter((each) => each.name.startsWith(effort.only ?? ''));
 }
 
-/** Tensor IR, one of the other checks in turn, and WebGPU where it is asked for; the two share a compilation, except of convolutions, whose float64 has another bar. */
+/** Tensor IR, one of the other checks in turn, and GPUs where they are asked for; the two share a compilation, except of convolutions, whose float64 has another bar. */
 function briefly(checks: readonly Check[], seed: number): readonly Check[] {
   const [tensorIr, ...others] = checks;
-  const isWebgpu = ({ name }: Check): boolean => name.startsWith('WebGPU');
-  const [other] = choose(others.filter((each) => !isWebgpu(each)), seed);
+  const isOnGpu = ({ name }: Check): boolean => name.startsWith('WebGPU') || name.startsWith('CUDA');
+  const [other] = choose(others.filter((each) => !isOnGpu(each)), seed);
   const first = tensorIr === undefined || other === undefined ? [] : [other.standard.normwise ? tensorIr : { ...tensorIr, compile: other.compile }, other];
-  return [...first, ...others.filter(isWebgpu)];
+  return [...first, ...others.filter(isOnGpu)];
 }
 
 /** The first line of a message without what differs between layers. */

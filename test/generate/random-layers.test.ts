@@ -18,7 +18,7 @@ import { expectedTensors, judgeTensor } from './judge.ts';
 import { choices, recipes, simplerRecipes } from './recipe.ts';
 
 const opened = await openTestDevice();
-const devices: Devices = { wasm: await openWasm({ workers: 0, checks: 'canaries' }), webgpu: opened === null ? null : fromDevice(opened) };
+const devices: Devices = { wasm: await openWasm({ workers: 0, checks: 'canaries' }), webgpu: opened === null ? null : fromDevice(opened), cuda: null };
 afterAll(async () => {
   await devices.wasm[Symbol.asyncDispose]();
   await devices.webgpu?.[Symbol.asyncDispose]();

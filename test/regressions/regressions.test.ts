@@ -32,7 +32,7 @@ it.each(names)('%s', async (name) => {
   const text = readFileSync(new URL(name, folder), 'utf8');
   const numbers = new Map([['starts', { kind: 'flags' } as const]]);
   const made = required(caseOf({ recipe, text, numbers }), 'numbers in range');
-  const { findings, right, checks } = await examineCase(made, { wasm, webgpu: null }, { webgpu: false, thorough: true });
+  const { findings, right, checks } = await examineCase(made, { wasm, webgpu: null, cuda: null }, { webgpu: false, thorough: true });
   expect(findings.map((each) => `${each.check}: ${each.detail}`)).toEqual([]);
   expect(right).toBeGreaterThan(checks.length);
 });
