@@ -9,17 +9,19 @@ import { openWasm } from '../runtime/wasm/index.ts';
 import { openCuda } from '../runtime/cuda/index.ts';
 import { fromDevice } from '../runtime/webgpu/index.ts';
 import { buildLayer } from '../test/generate/build-layer.ts';
-import { runCampaign, type CampaignSummary, type Failure } from '../test/generate/campaign.ts';
+import { runCampaign, type CampaignOptions, type CampaignSummary, type Failure } from '../test/generate/campaign.ts';
 import { openTestDevice } from '../test/support/webgpu.ts';
 
 const usage = `random-layers [--seed N] [--count N] [--skip N] [--minutes N] [--webgpu-every N] [--cuda-every N] [--keep FOLDER] [--no-reduce]`;
 
-function readOptions(): { seed: number; count: number; skip: number; minutes: number; webgpuEvery: number; cudaEvery: number; keep: string; reduce: boolean } {
+type Options = Pick<CampaignOptions, 'seed' | 'count' | 'reduce'> & Required<Pick<CampaignOptions, 'skip' | 'webgpuEvery' | 'cudaEvery'>> & { readonly minutes: number; readonly keep: string };
+
+function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string', default: '1' }, count: { type: 'string', default: '1000' }, skip: { type: 'string', default: '0' },
-      minutes: { type: 'string', default: '600' }, 'webgpu-every': { type: 'string', default: '0' }, 'cuda-every': { type: 'string', default: '0' }, keep: { type: 'string', default: 'out/random-layers' },
-      'no-reduce': { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '600' }, 'webgpu-every': { type: 'string', default: '0' }, 'cuda-every': { type: 'string', default: '0' },
+      keep: { type: 'string', default: 'out/random-layers' }, 'no-reduce': { type: 'boolean', default: false },
     },
   });
   const number = (text: string): number => {
