@@ -5,7 +5,7 @@
  * verification of the kernels has the last word on legality.
  */
 import { areBlocksLegal, blocksParametersFor } from './blocks-parameters.ts';
-import { areHelpersLegal, lanesParametersFor, lanesSharedBytes } from './lanes-parameters.ts';
+import { areHelpersLegal, lanesParametersFor, lanesSharedBytes, maySumByTile } from './lanes-parameters.ts';
 import type { LanesParameters, Machine, ScanParameters, ScanSchedule, SegmentsParameters, SequentialParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import { blocksMayBeCut, selectSchedule } from './select-schedule.ts';
@@ -52,7 +52,7 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     lanes: () => powers(1, 32),
     channels: (request) => [1, 2, 4].filter((each) => (request.plan.channels.at(-1)?.size ?? 1) % each === 0),
     tile: ({ plan, interval }) => (plan.history === null ? powers(4, 64).filter((each) => interval % each === 0 || each % interval === 0) : [interval]),
-    channelSums: ({ machine }) => (machine.shuffleWidth >= 32 ? ['shuffle', 'shared'] : ['shared']),
+    channelSums: ({ machine, plan }, { lanes }) => (machine.shuffleWidth < 32 ? ['shared'] : [...(maySumByTile(plan, Number(lanes)) ? ['tile'] : []), 'shuffle', 'shared']),
     prefetch: switches,
     overlap: (_, { prefetch }) => (prefetch === true ? [true, false] : [false]),
     helpers: (_, { overlap, workgroupSize }) => (overlap === true ? [0, Number(workgroupSize), Number(workgroupSize) / 2] : [0]),

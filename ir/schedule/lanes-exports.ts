@@ -9,9 +9,9 @@ import { f32, type KernelExpression, type RegisterArray, type SharedArray } from
 import type { ValueId } from '../tensor/ops.ts';
 import { loadValue } from './access.ts';
 import { toReal } from './elementwise.ts';
-import { firstRow, overRows, overStaged, rowsAreUnrolled, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
+import { firstRow, overRows, overStaged, rowsAreUnrolled, vectorFor, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
 import type { LanesPrefetch } from './lanes-prefetch.ts';
-import { vectorFor, type LanesTokens } from './lanes-tokens.ts';
+import type { LanesTokens } from './lanes-tokens.ts';
 import type { RegionValues } from './region-values.ts';
 
 export type ExportsRequest = {

@@ -7,7 +7,7 @@ import { invariant } from '../../support/invariant.ts';
 import {
   add, binary, builtin, divide, integer, less, minimum, multiply, remainder, select, subtract, type KernelBuilder,
 } from '../kernel/builder.ts';
-import type { KernelExpression } from '../kernel/nodes.ts';
+import type { KernelExpression, VectorWidth } from '../kernel/nodes.ts';
 import { splitIndex, withCoordinates, type Coordinates } from './access.ts';
 import type { LanesParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
@@ -205,6 +205,12 @@ function overGuardedTiles({ builder, plan, parameters }: LanesFrame, range: Rang
     const base = builder.let('tile_start', add(range.start, multiply(index, size)));
     walk({ base, count: builder.let('tile_length', minimum(size, subtract(range.end, base))), isWhole: false, slot: integer(0) }, base);
   });
+}
+
+/** Widest vector that divides a count. */
+export function vectorFor(count: number): VectorWidth {
+  if (count % 4 === 0) return 4;
+  return count % 2 === 0 ? 2 : 1;
 }
 
 /** First row of this thread in the cooperative phases. */

@@ -4,10 +4,11 @@
  */
 import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { required } from '../../support/invariant.ts';
-import type { ValueId } from '../tensor/ops.ts';
+import type { ScanYield, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { channelsPerGroupOf, cooperatorsOf, rowsAreUnrolled, rowsPerThread } from './lanes-frame.ts';
 import { scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
+import { suitsTileSums, tileSumsLength } from './lanes-tile-sums.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
 
@@ -38,19 +39,38 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
       for (const tile of tiles) {
         const channels = pairs && states <= 4 && lanes >= 2 ? 2 : 1;
         const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false, helpers: 0 };
-        if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return parameters;
+        if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return withTileSums(plan, machine, parameters);
       }
     }
   }
   return null;
 }
 
+/** The same with sums over channels formed once per tile, if there are any and the tables fit. */
+function withTileSums(plan: RegionPlan, machine: Machine, parameters: LanesParameters): LanesParameters {
+  const byTile: LanesParameters = { ...parameters, channelSums: 'tile' };
+  return parameters.channelSums === 'shuffle' && maySumByTile(plan, parameters.lanes) && lanesSharedBytes(plan, byTile) <= machine.sharedBytes ? byTile : parameters;
+}
+
+/** Whether there are sums over channels which threads, so many per channel, can form once per tile. */
+export function maySumByTile(plan: RegionPlan, lanes: number): boolean {
+  return channelSumsPerToken(plan) > 0 && suitsTileSums(plan, plan.innerCount / lanes);
+}
+
+function isChannelSum(plan: RegionPlan, { sumOver }: ScanYield): boolean {
+  return plan.channels.every((each) => sumOver.includes(each.name));
+}
+
+/** Yields over inner axes that are summed over all channels at every token. */
+function channelSumsPerToken(plan: RegionPlan): number {
+  return plan.op.yields.filter((each) => hasInnerAxis(plan, each.value) && isChannelSum(plan, each) && !each.sumOver.includes('time')).length;
+}
+
 /** Whether the last phase of a tile may wait until the next tile: it reads no exported value, and nothing is summed over channels token by token. */
 export function phasesMayOverlap(plan: RegionPlan): boolean {
   if (plan.history !== null || plan.loopCount > 1 || plan.recurrenceLevel > 0) return false;
   const { yields } = plan.op;
-  const isPerTokenSum = (sumOver: readonly string[]): boolean => plan.channels.every((each) => sumOver.includes(each.name)) && !sumOver.includes('time');
-  if (yields.some((each) => isPerTokenSum(each.sumOver))) return false;
+  if (yields.some((each) => isChannelSum(plan, each) && !each.sumOver.includes('time'))) return false;
   const values = yields.map((each) => each.value);
   const read = scalarsBehind(plan, values.filter((id) => !hasInnerAxis(plan, id)));
   return !sharedValuesOf(plan, [plan.recurrence], values).exports.some((id) => read.has(id));
@@ -86,7 +106,7 @@ export type Filling = { readonly isCut: boolean; readonly batch: number | null }
  * helpers (another tenth), in cut time too. Null where that does not apply.
  */
 export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters, filling: Filling): LanesParameters | null {
-  const isWide = base.prefetch && base.channelSums === 'shuffle' && plan.recurrence.current.length === 1;
+  const isWide = base.prefetch && base.channelSums !== 'shared' && plan.recurrence.current.length === 1;
   if (!isWide || base.channels > 1 || base.lanes < 4 || plan.innerCount / base.lanes !== 4 || !phasesMayOverlap(plan)) return null;
   const alone: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
   const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size) => ({ ...alone, workgroupSize: size, helpers: size }));
@@ -116,15 +136,15 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const channels = channelsPerGroupOf(parameters);
   const steps = plan.innerCount / lanes;
   const inner = plan.op.yields.filter((each) => hasInnerAxis(plan, each.value));
-  const isChannelSum = (sumOver: readonly string[]): boolean => plan.channels.every((channel) => sumOver.includes(channel.name));
-  const perToken = inner.filter((each) => isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
-  const totals = inner.filter((each) => isChannelSum(each.sumOver) && each.sumOver.includes('time')).length;
-  const rows = channelSums === 'shuffle' ? workgroupSize / 32 : 1;
+  const perToken = channelSumsPerToken(plan);
+  const totals = inner.filter((each) => isChannelSum(plan, each) && each.sumOver.includes('time')).length;
+  const rows = channelSums === 'shared' ? 1 : workgroupSize / 32;
   const exchange = channelSums === 'shared' ? perToken * steps * workgroupSize : 0;
+  const channelTable = channelSums === 'tile' ? tileSumsLength(parameters, plan.innerCount, perToken) : perToken * tile * rows * plan.innerCount;
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
-  const scalarRows = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && isChannelSum(each.sumOver) && !each.sumOver.includes('time')).length;
+  const scalarRows = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && isChannelSum(plan, each) && !each.sumOver.includes('time')).length;
   const tables = (exports.length + scalarRows) * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
-  const floats = tables * (parameters.overlap ? 2 : 1) + perToken * tile * rows * plan.innerCount + exchange + totals * workgroupSize * steps + scalarTotals * cooperatorsOf(parameters);
+  const floats = tables * (parameters.overlap ? 2 : 1) + channelTable + exchange + totals * workgroupSize * steps + scalarTotals * cooperatorsOf(parameters);
   return 4 * floats;
 }
 

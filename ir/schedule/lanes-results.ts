@@ -9,10 +9,9 @@ import { f32, type KernelExpression, type SharedArray, type Variable } from '../
 import type { ValueId } from '../tensor/ops.ts';
 import { withCoordinates } from './access.ts';
 import type { LanesExports } from './lanes-exports.ts';
-import { both, guard, helps, orZero, overRows, partialPlane, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
+import { both, guard, helps, orZero, overRows, partialPlane, vectorFor, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
 import type { LanesPrefetch } from './lanes-prefetch.ts';
 import { storeRowSums } from './lanes-rows.ts';
-import { vectorFor } from './lanes-tokens.ts';
 import type { RegionValues } from './region-values.ts';
 import { storeValue, type YieldTarget } from './scan-request.ts';
 

@@ -5,13 +5,14 @@
  * shuffle: inside 32 neighbouring threads by a transposing reduction: at each step a thread gives away
  * half of its values and adds what it receives to the other half, so m values over k channels cost
  * about m exchanges instead of m·log2 k. The sums of the 32-thread rows meet in shared memory and are
- * added and stored once per tile.
+ * added and stored once per tile. Where there is room for all values of a tile, `LanesTileSums` does without exchanges.
  * shared: all values go through shared memory at every token (targets without register exchange).
  */
 import { required } from '../../support/invariant.ts';
 import { add, binary, builtin, divide, element, integer, less, literal, loadShared, multiply, remainder, select, shuffleXor, variable, type KernelBuilder } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import { splitIndex, withCoordinates, type Coordinates } from './access.ts';
+import type { Tile } from './lanes-frame.ts';
 import type { LanesParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import type { InnerSite } from './region-values.ts';
@@ -19,7 +20,17 @@ import { storeValue, timeOfVisit, type YieldTarget } from './scan-request.ts';
 
 const rowSize = 32;
 
-export class LanesSums {
+/** Sums over the channels of a workgroup, per token. */
+export type ChannelSums = {
+  /** Takes a thread's value of one state at this token. */
+  readonly add: (target: YieldTarget, site: InnerSite, value: KernelExpression) => void;
+  /** Called when the thread has brought all values of a token. */
+  readonly finishToken: (index: KernelExpression) => void;
+  /** Stores the tile's sums, after a barrier. */
+  readonly storeTile: (tile: Tile, coordinates: Coordinates) => void;
+};
+
+export class LanesSums implements ChannelSums {
   readonly #builder: KernelBuilder;
   readonly #plan: RegionPlan;
   readonly #parameters: LanesParameters;
@@ -37,7 +48,7 @@ export class LanesSums {
     this.#parameters = parameters;
     this.#targets = targets;
     this.#steps = plan.innerCount / parameters.lanes;
-    this.#rows = parameters.channelSums === 'shuffle' ? parameters.workgroupSize / rowSize : 1;
+    this.#rows = parameters.channelSums !== 'shared' ? parameters.workgroupSize / rowSize : 1;
     const count = targets.length * this.#steps;
     const isUsed = targets.length > 0;
     this.#values = targets.map((each) => builder.array(`${plan.names.get(each.yielded.value) ?? 'sum'}_own`, f32, this.#steps));
@@ -45,7 +56,6 @@ export class LanesSums {
     this.#exchange = isUsed && parameters.channelSums === 'shared' ? builder.shared('exchange', f32, parameters.workgroupSize * count) : null;
   }
 
-  /** Takes a thread's value of one state at this token. */
   add(target: YieldTarget, site: InnerSite, value: KernelExpression): void {
     this.#builder.setElement(required(this.#values[this.#targets.indexOf(target)], 'channel sum'), site.step, value);
   }
@@ -121,7 +131,7 @@ export class LanesSums {
   }
 
   /** Adds the rows and stores the tile's sums, one thread per token, sum and state. */
-  storeTile(tile: { base: KernelExpression; count: KernelExpression }, coordinates: Coordinates): void {
+  storeTile(tile: Tile, coordinates: Coordinates): void {
     const sums = this.#sums;
     if (sums === null) return;
     const builder = this.#builder;

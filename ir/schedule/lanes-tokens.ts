@@ -8,7 +8,7 @@ import { required } from '../../support/invariant.ts';
 import { add, builtin, compose, divide, element, extract, integer, less, loadShared, multiply, remainder, subtract, type KernelBuilder } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type RegisterArray, type SharedArray, type VectorWidth } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
-import type { LanesFrame, Tile } from './lanes-frame.ts';
+import { vectorFor, type LanesFrame, type Tile } from './lanes-frame.ts';
 import { sharedValuesOf, type SharedValues } from './lanes-parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence } from './region-plan.ts';
 import { timeOfVisit } from './scan-request.ts';
@@ -48,12 +48,6 @@ type Block = {
 
 /** One array per channel of the thread; of values that channels share, all are the same. */
 type ByChannel = readonly RegisterArray[];
-
-/** Widest vector that divides a count. */
-export function vectorFor(count: number): VectorWidth {
-  if (count % 4 === 0) return 4;
-  return count % 2 === 0 ? 2 : 1;
-}
 
 function setElements(builder: KernelBuilder, array: RegisterArray, first: KernelExpression, value: KernelExpression): void {
   const { width } = value.type;
@@ -112,7 +106,7 @@ export class LanesTokens {
   over(tile: Tile, pass: TokenPass, body: (token: Token) => void): void {
     const { builder, parameters } = this.#request.frame;
     const { tile: tokens, channelSums } = parameters;
-    const unroll = channelSums === 'shuffle';
+    const unroll = channelSums !== 'shared';
     const ordered = (step: KernelExpression, count: KernelExpression): KernelExpression =>
       pass.isAscending ? step : subtract(subtract(count, integer(1)), step);
     const single = (index: KernelExpression): void => body({ index, begin: (time) => this.#begin(pass.roots, { time, at: index, slot: tile.slot }, null) });

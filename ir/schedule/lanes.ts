@@ -9,11 +9,11 @@
  * Phases touch shared memory so that two barriers per tile keep them apart.
  * So a transcendental per channel is never repeated by the lanes, and global accesses are coalesced.
  *
- * Sums over channels per token (dB, dC) are reduced in the workgroup, by register exchange or through
- * shared memory, and leave one partial per group of channels: deterministic, no atomics.
+ * Sums over channels per token (dB, dC) are reduced in the workgroup, through shared memory (once per tile or at every
+ * token) or by register exchange, and leave one partial per group of channels: deterministic, no atomics.
  * Descending scans replay the tile's forward states from its checkpoint into registers first.
  */
-import { invariant, required } from '../../support/invariant.ts';
+import { required } from '../../support/invariant.ts';
 import { ceilDivideSizes } from '../../support/size.ts';
 import {
   add, binary, builtin, compose, divide, element, integer, KernelBuilder, less, literal, loadShared, multiply, remainder, select, shuffleXor, subtract, variable,
@@ -31,9 +31,11 @@ import { overlapPhases } from './lanes-overlap.ts';
 import { lanesGroups, phasesMayOverlap, sharedValuesOf } from './lanes-parameters.ts';
 import { affordableStreams, LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
 import { LanesResults } from './lanes-results.ts';
+import { LanesReplay, type History } from './lanes-replay.ts';
 import { finishRowTotals } from './lanes-rows.ts';
-import { loadStates, storeStates } from './lanes-states.ts';
-import { LanesSums } from './lanes-sums.ts';
+import { storeStates } from './lanes-states.ts';
+import { LanesSums, type ChannelSums } from './lanes-sums.ts';
+import { LanesTileSums, suitsTileSums } from './lanes-tile-sums.ts';
 import { LanesTokens, type Meanwhile } from './lanes-tokens.ts';
 import type { LanesParameters } from './parameters.ts';
 import { hasInnerAxis, variesInTime } from './region-plan.ts';
@@ -58,8 +60,8 @@ type TilePhases = {
   readonly after: (tile: Tile) => void;
 };
 
-/** Forward states of a tile's tokens, by part and channel of the thread. */
-type History = readonly (readonly RegisterArray[])[];
+/** The forward states of a tile. */
+type Replayed = { readonly replay: LanesReplay; readonly history: History };
 
 class LanesEmission {
   readonly #request: ScanRequest;
@@ -230,16 +232,23 @@ class LanesEmission {
     });
     const overlap = !this.#isOverlapped ? null : overlapPhases({
       frame: this.#frame, prefetch: required(prefetch, 'prefetch'), exports, results, before,
-      recurrence: (tile, meanwhile) => this.#recurrence(tile, token, { history: null, meanwhile }),
+      recurrence: (tile, meanwhile) => this.#recurrence(tile, token, { replayed: null, meanwhile }),
     });
-    overTiles(this.#frame, range, prefetch, (tile, following) => {
+    const replay = this.#makeReplay(own, prefetch !== null);
+    const load = (base: KernelExpression): void => {
+      prefetch?.load(base);
+      replay?.loadAhead(base);
+    };
+    overTiles(this.#frame, range, prefetch === null ? null : { load }, (tile, following) => {
       before(tile);
-      const history = this.#beginReplay(tile, own);
+      const replayed = replay === null ? null : { replay, history: replay.begin(tile) };
       guard(builder, helps(this.#frame), () => exports.run(tile, prefetch));
-      if (tile.isWhole) prefetch?.load(following);
+      if (tile.isWhole && replay === null) load(following);
       builder.barrier();
-      guard(builder, walks(this.#frame), () => this.#recurrence(tile, token, { history }));
+      guard(builder, walks(this.#frame), () => this.#recurrence(tile, token, { replayed }));
       builder.barrier();
+      // not while states are replayed: their loads of shared memory would wait on the scoreboards of these
+      if (tile.isWhole && replay !== null) load(following);
       results.run(tile, prefetch);
       after(tile);
     }, overlap);
@@ -258,7 +267,7 @@ class LanesEmission {
     const inner = yields.filter((each) => hasInnerAxis(plan, each.yielded.value));
     const scalars = yields.filter((each) => !hasInnerAxis(plan, each.yielded.value));
     this.#declareSums();
-    const channelSums = new LanesSums(builder, plan, this.#parameters, inner.filter((each) => each.sumsChannels && !each.sumsTime));
+    const channelSums = this.#makeChannelSums(inner.filter((each) => each.sumsChannels && !each.sumsTime));
     const accumulators = new Map(inner.filter((each) => each.sumsTime).map((each) => [each, this.#accumulators(each)]));
     const totals = new Map(scalars.filter((each) => each.sumsTime).map((each) => [each, builder.var(`${this.#nameOf(each.yielded.value)}_sum`, literal(0))]));
     const isWithin = checkpoints !== null && checkpoints.interval < this.#parameters.tile;
@@ -280,6 +289,17 @@ class LanesEmission {
     });
     for (const [each, array] of accumulators) this.#finishAccumulator(each, array, own);
     for (const [each, total] of totals) finishRowTotals(this.#frame, { each, total, ...shared });
+  }
+
+  #makeReplay(own: Placement, isAhead: boolean): LanesReplay | null {
+    const roots = this.#replay;
+    if (roots === null) return null;
+    return new LanesReplay({ frame: this.#frame, thread: this.#thread, tokens: this.#tokens, roots, at: (lane, site, more) => this.#at(own, lane, site, more), isAhead });
+  }
+
+  #makeChannelSums(targets: readonly YieldTarget[]): ChannelSums {
+    const isByTile = this.#parameters.channelSums === 'tile' && targets.length > 0 && suitsTileSums(this.#request.plan, this.#steps);
+    return isByTile ? new LanesTileSums(this.#frame, targets) : new LanesSums(this.#builder, this.#request.plan, this.#parameters, targets);
   }
 
   /** Loads one tile ahead, where registers can be indexed by constants and there is something to load. */
@@ -308,18 +328,18 @@ class LanesEmission {
   }
 
   /** The tile's tokens in visiting order; with a history, after replaying the forward states. */
-  #recurrence(tile: Tile, token: TokenBody, { history, meanwhile }: { history: History | null; meanwhile?: Meanwhile }): void {
+  #recurrence(tile: Tile, token: TokenBody, { replayed, meanwhile }: { replayed: Replayed | null; meanwhile?: Meanwhile }): void {
     const { plan } = this.#request;
     const builder = this.#builder;
-    if (history !== null) this.#replayTile(tile, history);
+    replayed?.replay.run(tile, replayed.history);
     builder.comment(plan.direction === 'ascending' ? 'the recurrence' : 'the recurrence, backwards');
-    const pass = { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: history !== null };
+    const pass = { roots: this.#full, isAscending: plan.direction === 'ascending', isGuarded: replayed !== null };
     const flush = this.#holdSums(tile);
     this.#tokens.over(tile, meanwhile === undefined ? pass : { ...pass, meanwhile }, ({ index, begin }) => {
       const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index)));
       token(() => {
         begin(time);
-        if (history !== null) this.#readHistory(history, index);
+        replayed?.replay.read(replayed.history, index);
       }, time, index, tile);
       this.#thread.values.readStates(() => null);
     });
@@ -333,7 +353,7 @@ class LanesEmission {
   #holdSums(tile: Tile): () => void {
     const builder = this.#builder;
     const { channelSums, channels, tile: tokens } = this.#parameters;
-    if (!tile.isWhole || channelSums !== 'shuffle' || this.#replay !== null || this.#isImmediate) return () => undefined;
+    if (!tile.isWhole || channelSums === 'shared' || this.#replay !== null || this.#isImmediate) return () => undefined;
     for (const id of this.#sumArrays.keys()) {
       this.#heldSums.set(id, Array.from({ length: channels }, () => builder.array(`${this.#nameOf(id)}_part`, f32, tokens)));
     }
@@ -343,55 +363,6 @@ class LanesEmission {
       });
       this.#heldSums.clear();
     };
-  }
-
-  /** Registers for the tile's forward states, with loads of the first from the checkpoint on their way; null where nothing is replayed. */
-  #beginReplay(tile: Tile, own: Placement): History | null {
-    const replay = this.#replay;
-    if (replay === null) return null;
-    const { plan, memory } = this.#request;
-    const builder = this.#builder;
-    const history = required(plan.op.history, 'history');
-    invariant(history.interval === this.#parameters.tile, 'tiles of a replaying scan are its checkpoint intervals');
-    const arrays = replay.recurrence.current.map((value) => this.#thread.laneNumbers().map(() =>
-      builder.array(`${value.name}_history`, f32, (history.interval + 1) * this.#steps)));
-    builder.comment('forward states at the start of the tile');
-    const checkpoint = builder.let('checkpoint', divide(tile.base, integer(history.interval)));
-    const saved = { frame: this.#frame, thread: this.#thread, targets: history.checkpoints.map((id) => memory(id)), at: (lane: number, site: InnerSite) => this.#at(own, lane, site, [[checkpointAxis(history.interval), checkpoint]]) };
-    loadStates(saved, (part, lane, step, value) => builder.setElement(this.#historyOf(arrays, part, lane), step, value));
-    return arrays;
-  }
-
-  #historyOf(arrays: History, part: number, lane: number): RegisterArray {
-    return required(arrays[part]?.[lane], 'history');
-  }
-
-  #replayTile(tile: Tile, arrays: History): void {
-    const { plan } = this.#request;
-    const builder = this.#builder;
-    const replay = required(this.#replay, 'replay');
-    const place = (index: KernelExpression, step: KernelExpression): KernelExpression => add(multiply(index, integer(this.#steps)), step);
-    builder.comment('replay the forward states of the tile');
-    this.#tokens.over(tile, { roots: replay, isAscending: true, isGuarded: true }, ({ index, begin }) => {
-      begin(timeOfVisit(builder, plan, builder.let('visit', add(tile.base, index))));
-      this.#thread.runToken(replay, {
-        read: (part, lane, step) => element(this.#historyOf(arrays, part, lane), place(index, step)),
-        write: (part, lane, step, value) => builder.setElement(this.#historyOf(arrays, part, lane), place(add(index, integer(1)), step), value),
-      }, []);
-    });
-  }
-
-  #readHistory(arrays: History, index: KernelExpression): void {
-    const history = required(this.#request.plan.history, 'history');
-    const { values } = this.#thread;
-    const at = (part: number, lane: number, place: KernelExpression): KernelExpression =>
-      element(this.#historyOf(arrays, part, lane), add(multiply(place, integer(this.#steps)), values.step()));
-    values.readStates((id, lane) => {
-      const before = history.previous.findIndex((value) => value.id === id);
-      if (before >= 0) return at(before, lane, index);
-      const after = history.current.findIndex((value) => value.id === id);
-      return after >= 0 ? at(after, lane, add(index, integer(1))) : null;
-    });
   }
 
   /** Sums over the inner axis: this thread's parts go to phase C; if the recurrence waits for them, all lanes add up now. */
@@ -423,7 +394,7 @@ class LanesEmission {
   #totalOfLanes(sum: Variable, partial: SharedArray, place: KernelExpression): KernelExpression {
     const builder = this.#builder;
     const { lanes, channelSums } = this.#parameters;
-    if (channelSums === 'shuffle') {
+    if (channelSums !== 'shared') {
       let total: KernelExpression = builder.let('part', variable(sum));
       for (let mask = 1; mask < lanes; mask *= 2) total = builder.let('part', add(total, shuffleXor(total, mask)));
       return total;
@@ -434,7 +405,7 @@ class LanesEmission {
 
   #consumeInner(
     each: YieldTarget, site: InnerSite, values: readonly KernelExpression[], time: KernelExpression, own: Placement,
-    accumulators: ReadonlyMap<YieldTarget, readonly RegisterArray[]>, channelSums: LanesSums,
+    accumulators: ReadonlyMap<YieldTarget, readonly RegisterArray[]>, channelSums: ChannelSums,
   ): void {
     const builder = this.#builder;
     const valid = values.map((value) => orZero(own.isValid, value, literal(0)));

@@ -39,8 +39,8 @@ export type LanesParameters = {
   readonly channels: VectorWidth;
   /** tokens per tile; the checkpoint interval where forward states are replayed */
   readonly tile: number;
-  /** how per-token sums over channels are formed */
-  readonly channelSums: 'shuffle' | 'shared';
+  /** how per-token sums over channels are formed: by register exchange, through shared memory a tile at a time (registers are exchanged too), or at every token */
+  readonly channelSums: 'shuffle' | 'tile' | 'shared';
   /** whole tiles have a text of their own, without guards, with the next tile's loads in flight in registers */
   readonly prefetch: boolean;
   /** with `prefetch`: the first and last phases of neighbouring tiles run between the tokens of a tile, so that there is one barrier per tile and always independent work */
