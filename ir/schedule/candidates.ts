@@ -29,6 +29,8 @@ const powers = (from: number, to: number): readonly number[] =>
   [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].filter((each) => each >= from && each <= to);
 const isWorkgroupMachine = ({ machine }: CandidateRequest): boolean => machine.maximumWorkgroup > 1;
 const workgroups: Values = ({ machine }) => (machine.maximumWorkgroup > 1 ? powers(32, Math.min(512, machine.maximumWorkgroup)) : [1]);
+/** Groups of other sizes too, which suit processors' shares of few sequences. */
+const groups: Values = (request, chosen) => [...workgroups(request, chosen), ...(request.machine.processors === undefined ? [] : [96, 160, 192])];
 const switches: Values = () => [true, false];
 
 /** 1, and 4 where a vector of four fits the machine and the size. */
@@ -48,14 +50,14 @@ const table: Readonly<Record<string, Readonly<Record<string, Values>>>> = {
     groupChannels: (request, { lanes }) => (isWorkgroupMachine(request) ? [Number(lanes)] : powers(4, 256).filter((each) => each % Number(lanes) === 0)),
   },
   lanes: {
-    workgroupSize: workgroups,
+    workgroupSize: groups,
     lanes: () => powers(1, 32),
     channels: (request) => [1, 2, 4].filter((each) => (request.plan.channels.at(-1)?.size ?? 1) % each === 0),
     tile: ({ plan, interval }) => (plan.history === null ? powers(4, 64).filter((each) => interval % each === 0 || each % interval === 0) : [interval]),
     channelSums: ({ machine, plan }, { lanes }) => (machine.shuffleWidth < 32 ? ['shared'] : [...(maySumByTile(plan, Number(lanes)) ? ['tile'] : []), 'shuffle', 'shared']),
     prefetch: switches,
     overlap: (_, { prefetch }) => (prefetch === true ? [true, false] : [false]),
-    helpers: (_, { overlap, workgroupSize }) => (overlap === true ? [0, Number(workgroupSize), Number(workgroupSize) / 2] : [0]),
+    helpers: (_, { overlap, workgroupSize }) => (overlap === true ? [0, Number(workgroupSize), Number(workgroupSize) / 2, 2 * Number(workgroupSize)] : [0]),
   },
   blocks: {
     workgroupSize: workgroups,
@@ -89,10 +91,10 @@ function isLegal(parameters: ScanParameters, { plan, machine, interval }: Candid
   if (parameters.kind === 'segments') return meetsCheckpoints(parameters, interval);
   if (parameters.kind === 'blocks') return areBlocksLegal(plan, parameters, machine, interval);
   if (parameters.kind !== 'lanes') return true;
-  const { workgroupSize, lanes, channels, tile, channelSums } = parameters;
+  const { workgroupSize, lanes, channels, tile, channelSums, helpers } = parameters;
   const states = plan.innerCount / lanes;
   return Number.isInteger(states) && states * channels <= mostStatesPerThread && lanes <= workgroupSize && channels <= lanes && (tile * channels) % lanes === 0
-    && (channelSums === 'shared' || workgroupSize % 32 === 0) && areHelpersLegal(plan, parameters, machine)
+    && (channelSums === 'shared' || workgroupSize % 32 === 0) && (powers(1, 1024).includes(workgroupSize) || helpers > 0) && areHelpersLegal(plan, parameters, machine)
     && lanesSharedBytes(plan, parameters) <= machine.sharedBytes;
 }
 

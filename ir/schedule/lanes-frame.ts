@@ -57,7 +57,6 @@ export function makeFrame(builder: KernelBuilder, request: ScanRequest, paramete
   const rows = rowsPerThread(parameters);
   invariant([channelsPerGroup, steps, rows].every(Number.isInteger), 'lanes must divide the workgroup, the inner axis and the rows of the tile');
   invariant(cooperatorsOf(parameters) % channelsPerGroup === 0, 'a workgroup has a thread for each of its channels');
-  invariant(parameters.workgroupSize % cooperatorsOf(parameters) === 0, 'helpers divide the threads of the recurrence');
   invariant((plan.channels.at(-1)?.size ?? 1) % parameters.channels === 0, 'channels of a thread must divide the last channel axis');
   return { builder, request, plan, parameters, channelsPerGroup, steps, rows };
 }
@@ -77,9 +76,11 @@ export function rowsPerThread(parameters: LanesParameters): number {
   return (parameters.tile * channelsPerGroupOf(parameters)) / cooperatorsOf(parameters);
 }
 
-/** This thread's number among those of the first and last phases; a thread of the recurrence has that of one of its helpers. */
-export function cooperator({ parameters: { helpers } }: LanesFrame): KernelExpression {
-  return helpers === 0 ? builtin('invocation') : remainder(builtin('invocation'), integer(helpers));
+/** This thread's number among those of the first and last phases; a thread of the recurrence has that of some helper. */
+export function cooperator({ parameters: { helpers, workgroupSize } }: LanesFrame): KernelExpression {
+  if (helpers === 0) return builtin('invocation');
+  const beforeFirst = workgroupSize % helpers;
+  return remainder(beforeFirst === 0 ? builtin('invocation') : add(builtin('invocation'), integer(helpers - beforeFirst)), integer(helpers));
 }
 
 /** This thread's number in the recurrence; a helper has that of a thread it helps. */

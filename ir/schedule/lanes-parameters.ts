@@ -81,7 +81,7 @@ export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, m
   const { helpers, workgroupSize, overlap } = parameters;
   if (helpers === 0) return true;
   const rows = rowsPerThread(parameters);
-  return overlap && phasesMayOverlap(plan) && workgroupSize % helpers === 0 && helpers % channelsPerGroupOf(parameters) === 0 && helpers % machine.shuffleWidth === 0
+  return overlap && phasesMayOverlap(plan) && helpers % channelsPerGroupOf(parameters) === 0 && helpers % machine.shuffleWidth === 0
     && Number.isInteger(rows) && rowsAreUnrolled({ rows }) && workgroupSize + helpers <= machine.maximumWorkgroup;
 }
 
@@ -89,12 +89,18 @@ export function areHelpersLegal(plan: RegionPlan, parameters: LanesParameters, m
 const helperRegisters = 64;
 
 /** Whether a helper's streams, those in use and those on their way, fit its registers (with more, Mamba's block spills). */
-function haveHelpersRoom(plan: RegionPlan, parameters: LanesParameters): boolean {
+export function haveHelpersRoom(plan: RegionPlan, parameters: LanesParameters): boolean {
   const yields = plan.op.yields.map((each) => each.value);
   const { exports } = sharedValuesOf(plan, [plan.recurrence], yields);
   const early = streamsBehind(plan, exports, new Set());
   const late = streamsBehind(plan, yields.filter((id) => !hasInnerAxis(plan, id)), new Set(exports));
   return 2 * (early.size + late.size) * rowsPerThread(parameters) <= helperRegisters;
+}
+
+/** Whether phases may overlap, and threads have what it takes: exchange of registers, and real states, four each. */
+export function phasesSuitOverlap(plan: RegionPlan, base: LanesParameters): boolean {
+  const isWide = base.prefetch && base.channelSums !== 'shared' && plan.recurrence.current.length === 1;
+  return isWide && base.channels === 1 && base.lanes >= 4 && plan.innerCount / base.lanes === 4 && phasesMayOverlap(plan);
 }
 
 /** What fills the machine: pieces of time, or the sequences that the caller expects, if it says so. */
@@ -106,8 +112,7 @@ export type Filling = { readonly isCut: boolean; readonly batch: number | null }
  * helpers (another tenth), in cut time too. Null where that does not apply.
  */
 export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters, filling: Filling): LanesParameters | null {
-  const isWide = base.prefetch && base.channelSums !== 'shared' && plan.recurrence.current.length === 1;
-  if (!isWide || base.channels > 1 || base.lanes < 4 || plan.innerCount / base.lanes !== 4 || !phasesMayOverlap(plan)) return null;
+  if (!phasesSuitOverlap(plan, base)) return null;
   const alone: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
   const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size) => ({ ...alone, workgroupSize: size, helpers: size }));
   const fits = (each: LanesParameters): boolean => lanesSharedBytes(plan, each) <= machine.sharedBytes;

@@ -14,6 +14,8 @@ export type Machine = {
   readonly shuffleWidth: number;
   /** threads that fill the machine; time is cut when batch × channels gives fewer */
   readonly fillingThreads: number;
+  /** processors that run workgroups, where that is known */
+  readonly processors?: number;
   /** numbers that a thread keeps in registers through a loop beside its work, where that is known */
   readonly keptNumbers?: number;
 };

@@ -7,6 +7,7 @@ import type { RegionPlan } from './region-plan.ts';
 import type { Machine, ScanParameters, ScanSchedule, SplitParameters } from './parameters.ts';
 import { blocksParametersFor } from './blocks-parameters.ts';
 import { lanesParametersFor, overlappedParametersFor } from './lanes-parameters.ts';
+import { wholeParametersFor } from './lanes-whole.ts';
 import { segmentsParametersFor } from './segments-parameters.ts';
 import { stepParametersFor } from './step.ts';
 
@@ -88,7 +89,15 @@ export function selectSchedule(plan: RegionPlan, machine: Machine, request: Sche
   const lanes = lanesParametersFor(plan, machine, request.interval);
   if (lanes !== null && (plan.inner.length > 0 || sumsOverChannels(plan))) {
     const cut = request.mode === 'auto' ? expectedSplit((plan.channelCount * lanes.lanes) / lanes.channels, machine, request, piece) : null;
-    const why = cut === null ? '' : `; time is cut because a batch of ${request.expected?.batch ?? 0} leaves the machine empty`;
+    const batch = request.expected?.batch ?? 1;
+    // sizes that are only known in part are those of many calls, whose batches differ
+    const isSettled = cut !== null && request.expected?.length !== undefined;
+    const whole = isSettled ? wholeParametersFor(plan, machine, lanes, { batch, interval: request.interval }) : null;
+    if (whole !== null) {
+      const reason = `${whole.lanes} threads share a channel of ${plan.innerCount} states; a batch of ${batch} gives each processor one group of channels`;
+      return { schedule: { parameters: whole, split: null }, alternatives: ['three-pass', 'sequential'], reason };
+    }
+    const why = cut === null ? '' : `; time is cut because a batch of ${batch} leaves the machine empty`;
     const isCut = (split ?? cut) !== null;
     const overlapped = overlappedParametersFor(plan, machine, lanes, { isCut, batch: request.expected?.batch ?? null });
     const parameters = overlapped !== null && (isCut || fills(plan.channelCount * overlapped.lanes, machine, request)) ? overlapped : lanes;

@@ -19,6 +19,10 @@ function overlapped(lanes: number, channels: 1 | 2, tile: number, helpers = 0): 
   return { kind: 'lanes', workgroupSize: 32, lanes, channels, tile, channelSums: 'shuffle', prefetch: true, overlap: true, helpers };
 }
 
+/** Groups of six and twelve channels, with helpers that are more than walkers, or do not divide them. */
+const few: LanesParameters = { ...overlapped(4, 1, 8, 48), workgroupSize: 24 };
+const uneven: LanesParameters = { ...overlapped(4, 1, 24, 36), workgroupSize: 48 };
+
 const selective = (channels: number, result: string): string => `layer S(D = ${channels}, N = 8) {
   input u[D], delta[D], B[N], C[N], z[D]
   param a[D, N] = log(1 + iota(N))
@@ -54,11 +58,16 @@ const cases: readonly Case[] = [
   ['gated', overlapped(4, 1, 8, 32), { length: 3 }],
   ['gated', overlapped(4, 1, 8, 32), { length: 61, pieceLength: 16 }],
   ['odd', overlapped(4, 1, 8, 32), { length: 41 }],
+  ['gated', few, { length: 61 }],
+  ['gated', few, { length: 1 }],
+  ['gated', few, { length: 61, pieceLength: 16 }],
+  ['odd', { ...few, tile: 16 }, { length: 47 }],
+  ['gated', uneven, { length: 67 }],
 ];
 
 /** The same for scans that replay their history, whose phases do not overlap. */
 function parametersFor(plan: RegionPlan, parameters: LanesParameters): LanesParameters {
-  return plan.history === null && phasesMayOverlap(plan) ? parameters : { ...parameters, tile: 8, helpers: 0 };
+  return plan.history === null && phasesMayOverlap(plan) ? parameters : { ...parameters, workgroupSize: 32, tile: 8, helpers: 0 };
 }
 
 describe('overlapping phases of lanes', () => {
