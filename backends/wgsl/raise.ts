@@ -12,6 +12,7 @@ import { raiseDepth } from './raise/raise-depth.ts';
 import { raiseMasks } from './raise/raise-masks.ts';
 import { raiseOperators } from './raise/raise-operators.ts';
 import { raisePrimitives } from './raise/raise-primitives.ts';
+import { raiseShared } from './raise/raise-shared.ts';
 import { raiseShuffle } from './raise/raise-shuffle.ts';
 import { raiseVectors } from './raise/raise-vectors.ts';
 import type { WgslTarget } from './target.ts';
@@ -28,6 +29,7 @@ export const raisePasses: readonly RaisePass[] = [
   { name: 'reduce-strength', run: reduceStrength },
   { name: 'raise-shuffle', run: (kernel, target) => (target.subgroups === 'at-least-32' ? kernel : raiseShuffle(kernel)) },
   { name: 'raise-primitives', run: raisePrimitives },
+  { name: 'raise-shared', run: raiseShared },
   { name: 'raise-vectors', run: raiseVectors },
   { name: 'raise-operators', run: raiseOperators },
   { name: 'raise-masks', run: raiseMasks },

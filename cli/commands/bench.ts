@@ -4,6 +4,7 @@
  */
 import type { EntryPointName, ManifestEntry } from '../../backends/artifact.ts';
 import type { CompileResult } from '../../backends/compile.ts';
+import { wgslOptionsFor } from '../../backends/wgsl/adapter.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { explainLayer, type ExplainedFloor } from '../../ir/explain/explain.ts';
 import type { ExecutionDevice, RunResult } from '../../runtime/device.ts';
@@ -142,11 +143,12 @@ function report(environment: CommandEnvironment, benched: Benched, options: Benc
 export async function runBench(environment: CommandEnvironment, path: string, options: BenchOptions, progress: Progress): Promise<ExitCode> {
   const { spec, warnings } = requireLayer(await readSource(environment, path), { layer: options.layer ?? null, sizes: parseSizes(options.size) });
   const sizes: RunSizes = { batch: options.batch, length: options.length };
-  const compiler = { target: targetOfDevice[options.device], mode: options.mode, storage: options.dtype, expected: sizes } as const;
   const opened = await openDevice(options.device, environment);
   if (!opened.isPresent) throw opened.error;
   const { device } = opened;
   try {
+    const forDevice = options.device === 'webgpu' ? wgslOptionsFor(device.info.details) : {};
+    const compiler = { target: targetOfDevice[options.device], mode: options.mode, storage: options.dtype, expected: sizes, ...forDevice } as const;
     const use = options.tuning === undefined ? {} : { tuning: options.tuning, tunedFor: { device: device.info, sizes } };
     const compiled = required(compileLayer(environment, spec, compiler, use, progress), 'artifact');
     report(environment, await bench(options, spec, compiled, device), options, warnings);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { create } from 'webgpu';
 import type { Artifact, EntryPointName, ManifestEntry, ManifestTensor } from '../../backends/artifact.ts';
 import { compileSpec, type CompileOptions, type CompileResult } from '../../backends/compile.ts';
+import { wgslOptionsFor } from '../../backends/wgsl/adapter.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import type { DeviceTensor, ExecutionDevice, PreparedLayer, RunResult, TensorData } from '../../runtime/device.ts';
 import { acquire } from '../../runtime/webgpu/index.ts';
@@ -16,7 +17,7 @@ import { decodeBf16, decodeF16, encodeBf16, encodeF16 } from '../../support/floa
 import { required } from '../../support/invariant.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
 import { interpretWorkload, rangeOf, readLayer, seeded, suiteEntries, type Reference } from './workloads.ts';
-import { adapterOptions, webGpuWorkloads, type WebGpuWorkload } from './webgpu-workloads.ts';
+import { webGpuWorkloads, type WebGpuWorkload } from './webgpu-workloads.ts';
 
 /** Relative L2 of results: f32, and tensors of 16-bit floats. */
 const tolerances = { f32: 1e-5, f16: 1e-3, bf16: 8e-3 } as const;
@@ -51,7 +52,7 @@ async function openDevice(): Promise<ExecutionDevice> {
 }
 
 function compileWorkload(workload: WebGpuWorkload, spec: LayerSpec, device: ExecutionDevice): CompileResult {
-  const forAdapter: Partial<CompileOptions> = workload.device === 'portable' ? {} : adapterOptions(device.info);
+  const forAdapter: Partial<CompileOptions> = workload.device === 'portable' ? {} : wgslOptionsFor(device.info.details);
   return compileSpec(spec, { ...workload.options, ...forAdapter, target: 'wgsl' });
 }
 

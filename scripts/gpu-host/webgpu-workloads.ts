@@ -1,8 +1,5 @@
-/** What the WebGPU suite runs, and what it tells the compiler of the adapter at hand. */
+/** What the WebGPU suite runs. */
 import type { CompileOptions } from '../../backends/compile.ts';
-import { defaultWgslTarget, type WgslTarget } from '../../backends/wgsl/target.ts';
-import type { Machine } from '../../ir/schedule/parameters.ts';
-import type { DeviceInfo } from '../../runtime/device.ts';
 import type { Workload } from './workloads.ts';
 
 /** `portable`: compiled for WebGPU's guaranteed limits; `adapter`: for what the adapter grants. */
@@ -46,24 +43,3 @@ export const webGpuWorkloads: readonly WebGpuWorkload[] = [
   },
   ...[[4, 128, 16], [8, 64, 16], [8, 256, 8], [2, 64, 16], [8, 128, 8]].map(([lanes = 8, size = 128, tile = 16]) => variant(lanes, size, tile)),
 ];
-
-function detail(info: DeviceInfo, name: string, least: number): number {
-  const value = info.details[name];
-  return typeof value === 'number' ? Math.max(value, least) : least;
-}
-
-/** Compiler options for the adapter behind a device: WGSL's limits, and the machine that schedules see. */
-export function adapterOptions(info: DeviceInfo): { readonly wgsl: WgslTarget; readonly machine: Machine } {
-  const wide = detail(info, 'subgroupMinSize', 0) >= 32;
-  const wgsl: WgslTarget = {
-    ...defaultWgslTarget,
-    storageBuffers: detail(info, 'maxStorageBuffersPerShaderStage', defaultWgslTarget.storageBuffers),
-    sharedBytes: detail(info, 'maxComputeWorkgroupStorageSize', defaultWgslTarget.sharedBytes),
-    invocations: detail(info, 'maxComputeInvocationsPerWorkgroup', defaultWgslTarget.invocations),
-    subgroups: wide ? 'at-least-32' : 'none',
-  };
-  const machine: Machine = {
-    vectorWidth: 1, maximumWorkgroup: wgsl.invocations, sharedBytes: wgsl.sharedBytes, shuffleWidth: wide ? 32 : 1, fillingThreads: 65536,
-  };
-  return { wgsl, machine };
-}
