@@ -13,7 +13,7 @@
  */
 import { invariant, required } from '../../support/invariant.ts';
 import {
-  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, minimum, multiply, remainder, subtract, variable,
+  add, binary, builtin, divide, element, integer, KernelBuilder, less, literal, minimum, multiply, remainder, select, subtract, variable,
 } from '../kernel/builder.ts';
 import { f32, type Kernel, type KernelExpression, type RegisterArray, type SharedArray, type Variable } from '../kernel/nodes.ts';
 import { checkpointAxis, type ScanHistory, type ValueId } from '../tensor/ops.ts';
@@ -22,7 +22,7 @@ import { addNumbers, addShorter, AdjointNumbers, adjointCoefficients, conjugate,
 import { adjointFormOf, type AdjointForm } from './adjoint-form.ts';
 import { AdjointTotals, type Sums } from './adjoint-totals.ts';
 import { blocksGroups, partsStride } from './blocks-parameters.ts';
-import { addParts, laneOf, loadDriving, loadSignals, localSums, makeBlocksFrame, partPlace, prepareCooperative, storeParts, storeSignals, sumOverThreads, type Block, type TablesFrame } from './blocks-tables.ts';
+import { addParts, laneOf, loadDriving, loadSignals, localSums, makeBlocksFrame, prepareCooperative, storeParts, storeSignals, sumOverThreads, type Block, type TablesFrame } from './blocks-tables.ts';
 import { toReal } from './elementwise.ts';
 import { both, firstRow, guard, orZero, overRows, overTiles, placeChannel, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
 import { LanesPrefetch, streamsBehind } from './lanes-prefetch.ts';
@@ -31,7 +31,7 @@ import { loadStates, storeStates } from './lanes-states.ts';
 import type { BlocksParameters } from './parameters.ts';
 import { hasInnerAxis } from './region-plan.ts';
 import { applyTransition, RegionValues, type InnerSite, type StateParts } from './region-values.ts';
-import { storeValue, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
+import { isEqual, storeValue, visitRange, type ScanRequest, type YieldTarget } from './scan-request.ts';
 import { ScanThread } from './scan-thread.ts';
 
 /** The kernel of a backward scan. */
@@ -342,15 +342,20 @@ class AdjointEmission {
 
   /** The last parts are those of a shorter block's tokens; the others come to stand behind them, where nobody asks. */
   #storeParts(parts: SharedArray, { first, count }: Block, own: Placement, totals: readonly Variable[]): void {
+    const values = totals.map((total) => variable(total));
+    storeParts(this.#tables, parts, first, own.local, count === null ? values : this.#rotate(values, count));
+  }
+
+  /** The values, as many as are a power of two, `count` places further on; the last ones come first. */
+  #rotate(values: readonly KernelExpression[], count: KernelExpression): readonly KernelExpression[] {
     const builder = this.#builder;
-    if (count === null) {
-      storeParts(this.#tables, parts, first, own.local, totals);
-      return;
+    let rotated = values;
+    for (let by = 1; by < values.length; by *= 2) {
+      const isMoved = builder.let('is_moved', isEqual(remainder(divide(count, integer(by)), integer(2)), integer(1)));
+      const before = rotated;
+      rotated = before.map((value, at) => builder.let('part', select(isMoved, required(before.at(at - by), 'part'), value)));
     }
-    totals.forEach((total, token) => {
-      const index = builder.let('token', remainder(add(count, integer(token)), integer(totals.length)));
-      builder.storeShared(parts, partPlace(this.#tables, add(first, index), laneOf(this.#tables), own.local), variable(total));
-    });
+    return rotated;
   }
 
   /** Sums over states and results of this thread's block. */

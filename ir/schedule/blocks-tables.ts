@@ -82,12 +82,19 @@ export function loadDriving(tables: TablesFrame, from: SharedArray, { first, cou
   });
 }
 
-/** Stores this thread's parts of the sums of the block that begins at `first`. */
-export function storeParts(tables: TablesFrame, into: SharedArray, first: KernelExpression, local: KernelExpression, totals: readonly Variable[]): void {
-  for (let at = 0; at < totals.length; at += quad) {
-    const value = compose(totals.slice(at, at + quad).map((total) => variable(total)));
-    tables.frame.builder.storeShared(into, partPlace(tables, add(first, integer(at)), laneOf(tables), local), value);
+/** A thread's place among those that share a channel, in one of the two layouts of a workgroup. */
+export type ThreadPlace = { readonly lane: KernelExpression; readonly local: KernelExpression };
+
+/** Stores a thread's numbers for the tokens of the block that begins at `first`. */
+function storeQuads(tables: TablesFrame, into: SharedArray, first: KernelExpression, { lane, local }: ThreadPlace, values: readonly KernelExpression[]): void {
+  for (let at = 0; at < values.length; at += quad) {
+    tables.frame.builder.storeShared(into, partPlace(tables, add(first, integer(at)), lane, local), compose(values.slice(at, at + quad)));
   }
+}
+
+/** Stores this thread's parts of the sums of the block that begins at `first`. */
+export function storeParts(tables: TablesFrame, into: SharedArray, first: KernelExpression, local: KernelExpression, totals: readonly KernelExpression[]): void {
+  storeQuads(tables, into, first, { lane: laneOf(tables), local }, totals);
 }
 
 /** Adds all threads' parts of the block that begins at `first` to sums; gives registers with the sums. */
@@ -104,27 +111,16 @@ export function addParts(tables: TablesFrame, from: SharedArray, first: KernelEx
   return finished;
 }
 
-/** A thread's place among those that share a channel, in one of the two layouts of a workgroup. */
-export type ThreadPlace = { readonly lane: KernelExpression; readonly local: KernelExpression };
-
 /**
  * Adds up what the threads of a channel have, a number per token of a block, through `scratch`; the sums
  * of the channel `to` are in the result.
  */
 export function sumOverThreads(tables: TablesFrame, parts: RegisterArray, scratch: SharedArray, from: ThreadPlace, to: KernelExpression): RegisterArray {
-  const { frame: { builder }, parameters } = tables;
-  const { block, lanes } = parameters;
-  const place = (token: number, { lane, local }: ThreadPlace): KernelExpression =>
-    add(multiply(add(integer(token * lanes), lane), integer(partsStride(parameters))), local);
-  for (let token = 0; token < block; token++) builder.storeShared(scratch, place(token, from), element(parts, integer(token)));
+  const { frame: { builder }, parameters: { block } } = tables;
+  storeQuads(tables, scratch, integer(0), from, Array.from({ length: block }, (_, token) => element(parts, integer(token))));
   builder.barrier();
-  const whole = builder.array(parts.name, f32, block);
-  for (let token = 0; token < block; token++) {
-    const total = builder.var('total', literal(0));
-    builder.for('lane', { start: integer(0), end: integer(lanes), unroll: true }, (lane) =>
-      builder.assign(total, add(variable(total), loadShared(scratch, place(token, { lane, local: to })))));
-    builder.setElement(whole, integer(token), variable(total));
-  }
+  const zeros = Array.from({ length: block }, () => builder.var('total', literal(0)));
+  const whole = addParts(tables, scratch, integer(0), to, zeros);
   builder.barrier();
   return whole;
 }

@@ -243,7 +243,7 @@ class BlocksEmission {
         add(total, multiply(at(required(coefficients.drive[part], 'drive'), token), signal)), value));
       after.map((value) => builder.let('after', value)).forEach((value, part) => state.write(part, 0, site.step, value));
     });
-    sums.forEach((totals, readOut) => storeParts(this.#tables, required(this.#parts[readOut], 'parts'), each.first, own.local, totals));
+    sums.forEach((totals, readOut) => storeParts(this.#tables, required(this.#parts[readOut], 'parts'), each.first, own.local, totals.map((total) => variable(total))));
   }
 
   /** a^K ⊙ a number per state, K the tokens of the block. */

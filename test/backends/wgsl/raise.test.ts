@@ -4,11 +4,12 @@ import { raiseDepth } from '../../../backends/wgsl/raise/raise-depth.ts';
 import { raiseMasks } from '../../../backends/wgsl/raise/raise-masks.ts';
 import { raiseLargeGrid } from '../../../backends/wgsl/raise/raise-large-grid.ts';
 import { raisePrimitives } from '../../../backends/wgsl/raise/raise-primitives.ts';
+import { raiseShared } from '../../../backends/wgsl/raise/raise-shared.ts';
 import { raiseShuffle } from '../../../backends/wgsl/raise/raise-shuffle.ts';
 import { raiseVectors } from '../../../backends/wgsl/raise/raise-vectors.ts';
-import { add, binary, builtin, integer, KernelBuilder, less, literal, load, multiply, shuffleXor, unary, variable } from '../../../ir/kernel/builder.ts';
+import { add, binary, builtin, compose, extract, integer, KernelBuilder, less, literal, load, loadShared, multiply, remainder, shuffleXor, unary, variable } from '../../../ir/kernel/builder.ts';
 import { interpretKernel, interpretPlan, type InterpretOptions } from '../../../ir/kernel/interpret.ts';
-import type { Kernel, KernelExpression, KernelStatement } from '../../../ir/kernel/nodes.ts';
+import { f32, type Kernel, type KernelExpression, type KernelStatement } from '../../../ir/kernel/nodes.ts';
 import { verifyKernel } from '../../../ir/kernel/verify.ts';
 import { mapBodies, visitExpressions } from '../../../ir/kernel/walk.ts';
 import type { Plan } from '../../../ir/plan.ts';
@@ -46,6 +47,27 @@ function expectSame(plan: Plan, sizes: RunSizes, change: (kernel: Kernel) => Ker
       expect(worst).toBeLessThanOrEqual(tolerance);
     }
   }
+}
+
+/** 16 threads store four neighbours each in `written` steps of a width, and read vectors and single numbers of what others stored. */
+function sharedTable(written: 'fours' | 'ones'): Plan {
+  const build = new KernelBuilder();
+  const u = build.buffer('u', 'f32', 'read', multiplyBatch(64));
+  const y = build.buffer('y', 'f32', 'write', multiplyBatch(64));
+  const table = build.shared('table', f32, 64);
+  const first = build.let('first', multiply(builtin('invocation'), integer(4)));
+  const at = (place: KernelExpression): KernelExpression => add(multiply(builtin('workgroup-x'), integer(64)), place);
+  const own = Array.from({ length: 4 }, (_, lane) => build.let('own', load(u, at(add(first, integer(lane))))));
+  if (written === 'fours') build.storeShared(table, first, compose(own));
+  else own.forEach((each, lane) => build.storeShared(table, add(first, integer(lane)), each));
+  build.barrier();
+  const four = build.let('four', loadShared(table, multiply(remainder(add(builtin('invocation'), integer(3)), integer(16)), integer(4)), 4));
+  for (let lane = 0; lane < 4; lane++) {
+    const single = loadShared(table, remainder(multiply(add(first, integer(lane)), integer(7)), integer(64)));
+    build.store(y, at(add(first, integer(lane))), add(extract(four, lane), multiply(literal(3), single)));
+  }
+  const kernel = build.finish({ name: 'table', notes: [], workgroupSize: 16, grid: ['batch', 1, 1] });
+  return forwardPlan([{ name: 'u', role: 'input', dims: ['batch', 64] }, { name: 'y', role: 'output', dims: ['batch', 64] }], [kernel]);
 }
 
 function countShuffles(kernel: Kernel): number {
@@ -111,6 +133,20 @@ describe('raise-shuffle', () => {
 describe('other rewrites', () => {
   it('split vectors and sums of lanes', () => {
     expectSame(manyOperators().plan, { batch: 2, length: 3 }, raiseVectors);
+  });
+
+  it('make workgroup arrays of vectors where only vectors are written', () => {
+    const plan = sharedTable('fours');
+    expectSame(plan, { batch: 2, length: 1 }, raiseShared);
+    const [kernel] = plan.kernels;
+    expect(raiseShared(kernel!).shared.map(({ type, length }) => [type.width, length])).toEqual([[4, 16]]);
+    expectSame(plan, { batch: 2, length: 1 }, (each) => raiseVectors(raiseShared(each)));
+  });
+
+  it('leave arrays with single writes: a write to a component may write the whole vector', () => {
+    const [kernel] = sharedTable('ones').kernels;
+    expect(raiseShared(kernel!).shared).toEqual(kernel!.shared);
+    expectSame(sharedTable('ones'), { batch: 2, length: 1 }, (each) => raiseVectors(raiseShared(each)));
   });
 
   it('move grids to windows', () => {
