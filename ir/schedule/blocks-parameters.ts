@@ -5,7 +5,8 @@
 import { adjointFormOf } from './adjoint-form.ts';
 import { blockFormOf } from './blocks-form.ts';
 import type { BlocksParameters, Machine } from './parameters.ts';
-import type { RegionPlan } from './region-plan.ts';
+import { hasInnerAxis, type RegionPlan } from './region-plan.ts';
+import { residentWorkgroups } from './residency.ts';
 
 /** Groups of channels, one per workgroup. */
 export function blocksGroups(plan: RegionPlan, { workgroupSize, lanes }: BlocksParameters): number {
@@ -58,7 +59,7 @@ function sharedBytesFor(plan: RegionPlan, shape: BlocksShape, parameters: Blocks
   const { workgroupSize, lanes, block } = parameters;
   const tile = lanes * block;
   const transitions = shape.transitions.shared * (plan.innerCount / lanes) * workgroupSize;
-  const totals = plan.op.yields.filter((each) => each.sumOver.includes('time')).length * workgroupSize;
+  const totals = plan.op.yields.filter((each) => each.sumOver.includes('time') && !hasInnerAxis(plan, each.value)).length * workgroupSize;
   const parts = Math.max(1, shape.readOuts) * lanes * partsStride(parameters);
   return 4 * (tile * (shape.signals * (workgroupSize / lanes) + parts) + transitions + totals);
 }
@@ -93,11 +94,19 @@ function costOf(plan: RegionPlan, shape: BlocksShape, { lanes, block }: BlocksPa
   return (plan.innerCount * shape.parts * shape.jumps) / block + (block + 1) / 2 + 2.5 * lanes;
 }
 
+/** Threads at once below which a processor waits more than it computes (measured on Hopper, where shared memory allowed no more: 128 instead of 256 took a tenth longer). */
+const leastResident = 256;
+
+function keepBusy(plan: RegionPlan, shape: BlocksShape, parameters: BlocksParameters, machine: Machine): boolean {
+  return residentWorkgroups(machine, sharedBytesFor(plan, shape, parameters)) * parameters.workgroupSize >= leastResident;
+}
+
 /** Parameters that suit a scan and fit the machine, or null where the schedule does not apply. */
 export function blocksParametersFor(plan: RegionPlan, machine: Machine, interval: number): BlocksParameters | null {
   const shape = shapeOf(plan);
   if (shape === null) return null;
   const all = [8, 4].flatMap((block) => [1, 2, 4, 8, 16, 32].flatMap((lanes) => [64, 32].map((workgroupSize): BlocksParameters => ({ kind: 'blocks', workgroupSize, lanes, block }))));
   const legal = all.filter((each) => each.lanes * each.block >= leastTile && fits(plan, shape, each, machine, interval));
-  return legal.reduce<BlocksParameters | null>((best, each) => (best !== null && costOf(plan, shape, best) <= costOf(plan, shape, each) ? best : each), null);
+  const busy = legal.filter((each) => keepBusy(plan, shape, each, machine));
+  return (busy.length > 0 ? busy : legal).reduce<BlocksParameters | null>((best, each) => (best !== null && costOf(plan, shape, best) <= costOf(plan, shape, each) ? best : each), null);
 }

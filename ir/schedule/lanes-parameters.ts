@@ -11,6 +11,7 @@ import { scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
 import { suitsTileSums, tileSumsLength } from './lanes-tile-sums.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
 import { hasChannelAxis, hasInnerAxis, ofCoefficient, variesInTime, type Recurrence, type RegionPlan } from './region-plan.ts';
+import { residentWorkgroups } from './residency.ts';
 
 /** Groups of channels, one per workgroup. */
 export function lanesGroups(plan: RegionPlan, parameters: LanesParameters): number {
@@ -37,13 +38,20 @@ export function lanesParametersFor(plan: RegionPlan, machine: Machine, interval:
     if (![1, 2, 4, 8, 16].includes(lanes)) continue;
     for (const workgroupSize of sizes) {
       for (const tile of tiles) {
-        const channels = pairs && states <= 4 && lanes >= 2 ? 2 : 1;
-        const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false, helpers: 0 };
-        if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && lanesSharedBytes(plan, parameters) <= machine.sharedBytes) return withTileSums(plan, machine, parameters);
+        for (const channels of pairs && states <= 4 && lanes >= 2 ? [2, 1] as const : [1] as const) {
+          const parameters: LanesParameters = { kind: 'lanes', workgroupSize, lanes, channels, tile, channelSums: isWide ? 'shuffle' : 'shared', prefetch: isWide, overlap: false, helpers: 0 };
+          if ((tile * channels) % lanes === 0 && workgroupSize >= lanes && haveSharedRoom(plan, machine, parameters)) return withTileSums(plan, machine, parameters);
+        }
       }
     }
   }
   return null;
+}
+
+/** Whether a workgroup's tables fit the machine, and leave room for a second workgroup beside it where threads hold two channels (one channel per thread gains more from the second). */
+function haveSharedRoom(plan: RegionPlan, machine: Machine, parameters: LanesParameters): boolean {
+  const bytes = lanesSharedBytes(plan, parameters);
+  return bytes <= machine.sharedBytes && (parameters.channels === 1 || residentWorkgroups(machine, bytes) >= 2);
 }
 
 /** The same with sums over channels formed once per tile, if there are any and the tables fit. */

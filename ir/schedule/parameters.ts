@@ -10,6 +10,8 @@ export type Machine = {
   /** 1: no workgroups, no shared memory */
   readonly maximumWorkgroup: number;
   readonly sharedBytes: number;
+  /** shared memory that all workgroups of a processor have together, where it is so little that it says how many of them run at once */
+  readonly residentSharedBytes?: number;
   /** number of neighbouring threads that exchange registers directly; 1 for none */
   readonly shuffleWidth: number;
   /** threads that fill the machine; time is cut when batch × channels gives fewer */
