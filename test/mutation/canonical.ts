@@ -1,6 +1,6 @@
 /**
  * A kernel without what cannot matter: code whose values nothing reads, run-time sizes that nothing
- * uses, and integers that are the same for every invocation of a workgroup. Two kernels with the same
+ * uses, integers that are the same for every invocation of a workgroup, and sums that are still zero. Two kernels with the same
  * canonical text compute the same; a mutant like that is none.
  */
 import { literal } from '../../ir/kernel/builder.ts';
@@ -8,7 +8,7 @@ import type { Builtin, Kernel, KernelExpression, KernelStatement, VariableId } f
 import { eliminateDead } from '../../ir/kernel/passes/eliminate-dead.ts';
 import { rewriteBody, withBody } from '../../ir/kernel/passes/rewrite.ts';
 import { printKernel } from '../../ir/kernel/print.ts';
-import { expressionsOf, mapExpressions, mapOperands, operandsOf, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
+import { expressionsOf, mapBodies, mapExpressions, mapOperands, operandsOf, rewriteExpression, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
 
 /** Values of an integer or flag by invocation. */
 type Table = readonly number[];
@@ -129,9 +129,44 @@ function removeUnread(kernel: Kernel): Kernel {
   }
 }
 
+type Known = ReadonlyMap<VariableId, KernelExpression>;
+
+/** Variables that statements change, nested ones included. */
+function assignedIn(body: readonly KernelStatement[]): ReadonlySet<VariableId> {
+  const found = new Set<VariableId>();
+  visitStatements(body, (statement) => {
+    if (statement.kind === 'assign') found.add(statement.variable.id);
+  });
+  return found;
+}
+
+const isZero = (expression: KernelExpression): boolean => expression.kind === 'literal' && expression.value === 0;
+
+/** A sum with zero, but for the sign of a zero result. */
+function foldZero(node: KernelExpression): KernelExpression {
+  if (node.kind !== 'binary' || (node.operator !== 'add' && node.operator !== 'subtract')) return node;
+  if (isZero(node.right)) return node.left;
+  return node.operator === 'add' && isZero(node.left) ? node.right : node;
+}
+
+/** Variables that nothing has changed yet are their first value: the first term of a sum is the sum. */
+function foldInitial(body: readonly KernelStatement[], outer: Known): readonly KernelStatement[] {
+  const known = new Map(outer);
+  const fold = (expression: KernelExpression): KernelExpression =>
+    rewriteExpression(expression, (node) => foldZero((node.kind === 'variable' ? known.get(node.variable.id) : undefined) ?? node));
+  return body.map((statement) => {
+    const assigned = assignedIn([statement]);
+    if (statement.kind === 'for') for (const id of assigned) known.delete(id);
+    const made = mapBodies(mapExpressions(statement, fold), (inner) => foldInitial(inner, known));
+    for (const id of assigned) known.delete(id);
+    if (made.kind === 'var' && made.value.kind === 'literal') known.set(made.variable.id, made.value);
+    return made;
+  });
+}
+
 /** Text of what matters of a kernel. */
 export function canonicalText(kernel: Kernel): string {
-  const folded = removeUnread(foldInvocations(kernel));
+  const folded = removeUnread(foldInvocations(withBody(kernel, foldInitial(kernel.body, new Map()))));
   const used = new Set<number>();
   visitExpressions(folded.body, (each) => {
     if (each.kind === 'uniform') used.add(each.uniform.id);

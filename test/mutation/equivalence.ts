@@ -3,72 +3,69 @@
  * and no test kills is a survivor, which is to be explained or given a test.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Kernel, KernelStatement } from '../../ir/kernel/nodes.ts';
-import { visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
-import { canonicalText, Tables } from './canonical.ts';
+import { add, integer, less } from '../../ir/kernel/builder.ts';
+import type { Kernel, KernelExpression, KernelStatement, VariableId } from '../../ir/kernel/nodes.ts';
+import { mutableVariables } from '../../ir/kernel/passes/rewrite.ts';
+import { printExpression } from '../../ir/kernel/print.ts';
+import { bodiesOf, expressionsOf, operandsOf, visitExpressions, visitStatements } from '../../ir/kernel/walk.ts';
+import { separatesNothing } from './barriers.ts';
+import { canonicalText } from './canonical.ts';
 import type { Site } from './sites.ts';
 
 type Body = readonly KernelStatement[];
 
 export type Change = { readonly original: Kernel; readonly changed: Kernel; readonly operator: string; readonly site: Site | null };
 
-/** An access to memory of the workgroup; `index` null: it depends on more than the invocation. */
-type Access = { readonly memory: number; readonly writes: boolean; readonly index: readonly number[] | null };
+/** Whether an expression has one value wherever its variables are in scope. */
+function isFixed(expression: KernelExpression, mutable: ReadonlySet<VariableId>): boolean {
+  if (expression.kind === 'variable') return !mutable.has(expression.variable.id);
+  return ['literal', 'builtin', 'uniform', 'binary'].includes(expression.kind) && operandsOf(expression).every((each) => isFixed(each, mutable));
+}
 
-/** Accesses of statements, nested ones included. */
-function accessesOf(body: Body, tables: Tables): readonly Access[] {
-  const found: Access[] = [];
+/** Values of the immutable variables of a kernel. */
+function valuesOf({ body }: Kernel): ReadonlyMap<VariableId, KernelExpression> {
+  const found = new Map<VariableId, KernelExpression>();
   visitStatements(body, (statement) => {
-    if (statement.kind === 'store') found.push({ memory: statement.buffer.id, writes: true, index: null });
-    if (statement.kind === 'store-shared') found.push({ memory: statement.array.id, writes: true, index: statement.value.type.width === 1 ? tables.of(statement.index) : null });
-  });
-  visitExpressions(body, (expression) => {
-    if (expression.kind === 'load') found.push({ memory: expression.buffer.id, writes: false, index: null });
-    if (expression.kind === 'load-shared') found.push({ memory: expression.array.id, writes: false, index: expression.type.width === 1 ? tables.of(expression.index) : null });
+    if (statement.kind === 'let') found.set(statement.variable.id, statement.value);
   });
   return found;
 }
 
-/** Whether two invocations may touch one element, one of them writing. */
-function conflict(left: Access, right: Access): boolean {
-  if (left.memory !== right.memory || !(left.writes || right.writes)) return false;
-  const [from, to] = [left.index, right.index];
-  if (from === null || to === null) return true;
-  return from.some((element, invocation) => to.some((other, another) => other === element && another !== invocation));
+/** Whether all that reads a variable stands in branches where one of these conditions is true. */
+function isReadUnder(body: Body, id: VariableId, conditions: ReadonlySet<VariableId>): boolean {
+  const reads = (expression: KernelExpression): boolean => (expression.kind === 'variable' && expression.variable.id === id) || operandsOf(expression).some(reads);
+  return body.every((statement) => {
+    if (expressionsOf(statement).some(reads)) return false;
+    const isGuard = statement.kind === 'if' && statement.condition.kind === 'variable' && conditions.has(statement.condition.variable.id);
+    return (isGuard ? [statement.whenFalse] : bodiesOf(statement)).every((inner) => isReadUnder(inner, id, conditions));
+  });
 }
 
-function areIndependent(left: readonly Access[], right: readonly Access[]): boolean {
-  return !left.some((one) => right.some((other) => conflict(one, other)));
+/** Whether `minimum(place, size - 1)` became the place or a later clamp, and is read where `place < size` alone. */
+function clampsNothingRead({ original, changed, site }: Change): boolean {
+  if (site?.kind !== 'expression' || site.statement.kind !== 'let') return false;
+  const { variable: { id }, value } = site.statement;
+  if (value.kind !== 'binary' || value.operator !== 'minimum' || !isFixed(value, mutableVariables(original.body))) return false;
+  const { left: place, right: last } = value;
+  if (last.kind !== 'binary' || last.operator !== 'subtract' || last.right.kind !== 'literal' || last.right.value !== 1) return false;
+  const harmless = [place, { ...value, right: { ...last, left: add(last.left, integer(1)) } }].map(printExpression);
+  const made = valuesOf(changed).get(id);
+  if (made === undefined || !harmless.includes(printExpression(made))) return false;
+  const guard = printExpression(less(place, last.left));
+  const guards = [...valuesOf(original)].flatMap(([condition, each]) => (printExpression(each) === guard ? [condition] : []));
+  return isReadUnder(original.body, id, new Set(guards));
 }
 
-const isBarrier = (statement: KernelStatement): boolean => statement.kind === 'barrier';
-
-/** Statements since the barrier before a place, and from a place to the barrier behind it. */
-function stretchBefore(body: Body, end: number): Body {
-  return body.slice(body.findLastIndex((each, at) => at < end && isBarrier(each)) + 1, end);
-}
-function stretchFrom(body: Body, start: number): Body {
-  const next = body.findIndex((each, at) => at >= start && isBarrier(each));
-  return body.slice(start, next < 0 ? undefined : next);
-}
-
-/**
- * Whether what the barrier keeps apart needs no barrier: all that it separates, or, where a statement
- * moves across it, that statement and the other side. Only outside of loops.
- */
-function separatesNothing({ original, site, operator }: Change): boolean {
-  if (site?.kind !== 'statement' || site.body !== original.body) return false;
-  const { body, position } = site;
-  const of = (statements: Body): readonly Access[] => accessesOf(statements, new Tables(original));
-  if (operator === 'drop-barrier') return areIndependent(of(stretchBefore(body, position)), of(stretchFrom(body, position + 1)));
-  if (isBarrier(site.statement)) return areIndependent(of(stretchBefore(body, position)), of(body.slice(position + 1, position + 2)));
-  if (!body.slice(position + 1, position + 2).some(isBarrier)) return false;
-  return areIndependent(of([site.statement]), of(stretchFrom(body, position + 2)));
+/** Whether a barrier that went, or that a statement passed, is needed by none. */
+function keepsNothingApart({ original, operator, site }: Change): boolean {
+  if (site?.kind !== 'statement' || !['drop-barrier', 'stale-read'].includes(operator)) return false;
+  return separatesNothing(original, site, operator === 'drop-barrier');
 }
 
 const rules: readonly { readonly reason: string; readonly applies: (change: Change) => boolean }[] = [
-  { reason: 'nothing reads what changed, or it is the same for every invocation', applies: ({ original, changed }) => canonicalText(original) === canonicalText(changed) },
-  { reason: 'the barrier keeps apart no two invocations that touch one element', applies: (change) => ['drop-barrier', 'stale-read'].includes(change.operator) && separatesNothing(change) },
+  { reason: 'nothing reads what changed, it is the same for every invocation, or a sum that is still zero', applies: ({ original, changed }) => canonicalText(original) === canonicalText(changed) },
+  { reason: 'the barrier keeps apart no two invocations that touch one element', applies: keepsNothingApart },
+  { reason: 'the clamp of a last element is read by those alone whose element is not behind it', applies: (change) => ['lost-clamp', 'wrong-extent'].includes(change.operator) && clampsNothingRead(change) },
 ];
 
 /** The reason why no result can differ, or null. */

@@ -92,6 +92,14 @@ const explanations: readonly Explanation[] = [
     operators: ['lost-choice'], statement: /^forward_decay\[i\] = select\(inside, /, kernel: /_backward/,
     reason: 'a replay goes forward: behind the tokens outside of the sequence nothing follows that their decay could reach',
   },
+  {
+    operators: ['interval-off', 'wrong-stride'], statement: /^let start = \(n \+ \(\(row \* 0\) \/ 0\)\) << log_size$/, kernel: /_fft_product$/,
+    reason: 'channels that fit one vector are one row, whose number is zero; with more of them the rows are a factor of n, and the mistake is seen (lru)',
+  },
+  {
+    operators: ['wrong-comparison'], statement: /^let signal = select\(token < 0, 0, replay_signals\[/, kernel: /_backward$/, case: /recurrent\)\/backward\//,
+    reason: 'a block of fewer tokens ends the sequence: what it replays is multiplied by the gradient behind it, zero unless final states have one',
+  },
 ];
 
 /** Why a survivor is none, or null. */

@@ -6,7 +6,8 @@
 import { describe, expect, it } from 'vitest';
 import { required } from '../../support/invariant.ts';
 import { isOpen, runCampaign, summaryTable } from './campaign.ts';
-import { chooseMutants, mutationCases, prepareCase, variantsOf } from './mutants.ts';
+import { whyEquivalent } from './equivalence.ts';
+import { chooseMutants, mutationCases, prepareCase, variantsOf, type Mutant } from './mutants.ts';
 import { launchOperators, mutationOperators } from './operators.ts';
 
 const perCase = 7;
@@ -37,6 +38,24 @@ describe('the machinery', () => {
     const kernel = required(plans.get('forward')?.kernels[0], 'kernel');
     const [mutant] = chooseMutants('hgrn', plans, 1, 1);
     expect(judge({ ...required(mutant, 'mutant'), entry: 'forward', kernel: 0, changed: kernel, mined: null }).by).toBe('survived');
+  });
+
+  it.each(['dss (narrow gpu with shuffles, recurrent)', 's6 (narrow gpu with shuffles, recurrent)'])('calls no barrier needless whose absence is seen: %s', (name) => {
+    const { plans, judge } = prepareCase(caseOf(name));
+    const kernels = required(plans.get('forward'), 'forward').kernels;
+    const judged = kernels.flatMap((original, kernel) => [...variantsOf(original)].flatMap(({ operator, site, make }) => {
+      if (operator !== 'drop-barrier') return [];
+      const changed = make();
+      const equivalence = whyEquivalent({ original, changed, operator, site });
+      const mutant: Mutant = { id: name, operator, entry: 'forward', kernel, kernelName: original.name, place: '', mistake: '', changed, mined: null, equivalence: () => equivalence };
+      return [{ isNeedless: equivalence !== null, by: judge(mutant).by }];
+    }));
+    const seen = judged.filter((each) => each.by === 'sanitizer');
+    expect(judged.length).toBeGreaterThan(0);
+    expect(seen.filter((each) => each.isNeedless)).toEqual([]);
+    // one thread of dss has a channel to itself, two of s6 share one
+    expect(seen.length > 0).toBe(name.startsWith('s6'));
+    expect(judged.filter((each) => each.by === 'survived' && !each.isNeedless)).toEqual([]);
   });
 
   it('applies nearly every operator to one kernel', () => {

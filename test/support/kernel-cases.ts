@@ -39,7 +39,8 @@ export const exampleLayers: readonly ExampleLayer[] = [
   { name: 's4d of one channel', file: 's4d', sizes: { D: 1, N: 1 }, isTimeInvariant: true, convolvedAt: 1030 },
   { name: 's4d-block', sizes: { D: 4, N: 3 }, isTimeInvariant: true },
   { name: 'dss', sizes: { D: 3, N: 4 }, isTimeInvariant: true },
-  { name: 'lru', sizes: { H: 3, N: 4 }, isTimeInvariant: true, isSegmented: true },
+  // states in two vectors of a transform, and in two workgroups
+  { name: 'lru', sizes: { H: 3, N: 8 }, isTimeInvariant: true, isSegmented: true },
   { name: 's5', sizes: { H: 4, P: 3 }, isTimeInvariant: true, isSegmented: true },
   { name: 's5-bidirectional', sizes: { H: 3, P: 4 }, isTimeInvariant: true, isSegmented: true },
   { name: 's5-irregular', sizes: { H: 3, P: 4 }, isSegmented: true },
@@ -69,12 +70,16 @@ const narrow = { vectorWidth: 1, maximumWorkgroup: 8, sharedBytes: 16384, fillin
 
 type Configured = readonly [name: string, options: Omit<CompileOptions, 'mode'>, modes: readonly ('recurrent' | 'scan' | 'conv')[], lengths: readonly number[]];
 
-/** Lengths around a piece (8, or two tiles), multiples of a tile of 4 or 16, one less and one more, and behind several; convolutions see two whole blocks of 64. */
+/**
+ * Lengths around a piece (8, or two tiles), multiples of a tile of 4 or 16, one less and one more, and behind several.
+ * Blocks of 4 tokens (GPUs with shuffles) end behind tiles of 16 with one whole, and with two and three of their tokens
+ * behind whole ones. Convolutions see two whole blocks of 64, and second blocks that lack one token.
+ */
 const configured: readonly Configured[] = [
   ['cpu', { ...small, target: 'wasm' }, ['recurrent', 'scan', 'conv'], [13, 9, 8, 7, 1]],
   ['gpu', { ...small, target: 'wgsl' }, ['recurrent'], [37, 1]],
   ['gpu', { ...small, target: 'wgsl' }, ['scan', 'conv'], [13]],
-  ['gpu with shuffles', { ...small, target: 'cuda' }, ['recurrent'], [36, 1]],
+  ['gpu with shuffles', { ...small, target: 'cuda' }, ['recurrent'], [43, 38, 36, 1]],
   ['gpu with shuffles', { ...small, target: 'cuda' }, ['scan'], [13]],
   ['narrow gpu', { ...small, target: 'wgsl', machine: { ...narrow, shuffleWidth: 1 } }, ['recurrent'], [52, 16, 7]],
   ['narrow gpu', { ...small, pieceLength: 32, target: 'wgsl', machine: { ...narrow, shuffleWidth: 1 } }, ['scan'], [67, 33, 31]],
@@ -87,7 +92,7 @@ export const kernelConfigurations: readonly KernelConfiguration[] = configured.f
   modes.flatMap((mode): KernelConfiguration[] => (mode !== 'conv'
     ? [{ name: `${name}, ${mode}`, options: { ...options, mode }, lengths }]
     : (['direct', 'fft'] as const).map((convolution) =>
-      ({ name: `${name}, conv ${convolution}`, options: { ...options, mode, convolution }, lengths: convolution === 'direct' ? [131, 13, 1] : [66, 13, 1] })))));
+      ({ name: `${name}, conv ${convolution}`, options: { ...options, mode, convolution }, lengths: convolution === 'direct' ? [131, 127, 126, 13, 1] : [66, 13, 1] })))));
 
 export type KernelCase = { readonly name: string; readonly layer: ExampleLayer; readonly configuration: KernelConfiguration };
 
