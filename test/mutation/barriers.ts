@@ -69,7 +69,8 @@ function stretch(kernel: Kernel, { body, position }: Place, side: 'before' | 'be
   const outer = near.some(isBarrier) ? null : outside(kernel.body, body);
   if (outer === null) return cut(near);
   const again = outer.body[outer.position]?.kind === 'for' ? cut(body) : [];
-  return [...cut(near), ...again, ...stretch(kernel, { body: outer.body, position: outer.position + (side === 'before' ? 0 : 1) }, side)];
+  const beyond = { body: outer.body, position: outer.position + (side === 'before' ? 0 : 1) };
+  return [...cut(near), ...again, ...stretch(kernel, beyond, side)];
 }
 
 /**
@@ -80,10 +81,11 @@ export function separatesNothing(kernel: Kernel, { body, position }: StatementSi
   const sets = new ElementSets(kernel, new Tables(kernel));
   const areIndependent = (left: Body, right: Body): boolean =>
     !accessesOf(left, sets).some((one) => accessesOf(right, sets).some((other) => conflict(one, other)));
+  const before = (): Body => stretch(kernel, { body, position }, 'before');
+  const behind = (statements: number): Body => stretch(kernel, { body, position: position + statements }, 'behind');
   const [first, second] = body.slice(position, position + 2);
   const isFirst = first !== undefined && isBarrier(first);
-  if (isFirst && isDropped) return areIndependent(stretch(kernel, { body, position }, 'before'), stretch(kernel, { body, position: position + 1 }, 'behind'));
+  if (isFirst && isDropped) return areIndependent(before(), behind(1));
   if (first === undefined || second === undefined || isFirst === isBarrier(second)) return false;
-  if (isFirst) return areIndependent(stretch(kernel, { body, position }, 'before'), [second]);
-  return areIndependent([first], stretch(kernel, { body, position: position + 2 }, 'behind'));
+  return isFirst ? areIndependent(before(), [second]) : areIndependent([first], behind(2));
 }

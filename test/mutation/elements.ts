@@ -50,7 +50,9 @@ export class ElementSets {
     this.#tables = tables;
     this.#size = kernel.workgroupSize;
     visitStatements(kernel.body, (statement) => {
-      if (statement.kind === 'let' && statement.value.type.element === 'i32') this.#variables.set(statement.variable.id, this.of(statement.value));
+      if (statement.kind === 'let' && statement.value.type.element === 'i32') {
+        this.#variables.set(statement.variable.id, this.of(statement.value));
+      }
       if (statement.kind === 'for') this.#variables.set(statement.variable.id, this.#ofLoop(statement));
     });
   }
@@ -63,14 +65,13 @@ export class ElementSets {
     if (expression.kind === 'builtin') return this.#any(true);
     if (expression.kind !== 'binary') return this.#any(false);
     const [left, right] = [this.of(expression.left), this.of(expression.right)];
-    const isNatural = left.isNatural && right.isNatural;
     switch (expression.operator) {
       case 'add': return this.#sum(left, right, 1);
       case 'subtract': return this.#sum(left, right, -1);
       case 'multiply': return this.#product(left, right);
-      case 'divide': return left.modulus + right.modulus === 0 ? this.#limited(0, isNatural, combine(left, right, 0, (one, other) => Math.trunc(one / other))) : this.#any(isNatural);
+      case 'divide': return this.#quotient(left, right);
       case 'remainder': return this.#remainder(left, right);
-      case 'minimum': case 'maximum': return this.#any(isNatural);
+      case 'minimum': case 'maximum': return this.#any(left.isNatural && right.isNatural);
       default: return this.#any(false);
     }
   }
@@ -90,7 +91,8 @@ export class ElementSets {
 
   #sum(left: Elements, right: Elements, sign: 1 | -1): Elements {
     const modulus = greatestDivisor(left.modulus, right.modulus);
-    return this.#limited(modulus, sign > 0 && left.isNatural && right.isNatural, combine(left, right, modulus, (one, other) => one + sign * other));
+    const isNatural = sign > 0 && left.isNatural && right.isNatural;
+    return this.#limited(modulus, isNatural, combine(left, right, modulus, (one, other) => one + sign * other));
   }
 
   /** A class times a constant is a class of a larger modulus: it keeps apart what is added to it. */
@@ -104,21 +106,29 @@ export class ElementSets {
     return this.#limited(modulus, isNatural, combine(left, right, modulus, (one, other) => one * other));
   }
 
+  #quotient(left: Elements, right: Elements): Elements {
+    const isNatural = left.isNatural && right.isNatural;
+    if (left.modulus + right.modulus > 0) return this.#any(isNatural);
+    return this.#limited(0, isNatural, combine(left, right, 0, (one, other) => Math.trunc(one / other)));
+  }
+
   #remainder(left: Elements, right: Elements): Elements {
     const isNatural = left.isNatural && right.isNatural;
     if (left.modulus + right.modulus === 0) return this.#limited(0, isNatural, combine(left, right, 0, (one, other) => one % other));
-    const largest = Math.max(...right.of.flat());
-    return isNatural && right.modulus === 0 && largest <= mostNumbers ? this.#same(Array.from({ length: largest }, (_, each) => each)) : this.#any(isNatural);
+    const count = right.modulus === 0 ? Math.max(...right.of.flat()) : mostNumbers + 1;
+    return isNatural && count <= mostNumbers ? this.#same(Array.from({ length: count }, (_, each) => each)) : this.#any(isNatural);
   }
 
   #ofLoop({ start, end, step }: Extract<KernelStatement, { readonly kind: 'for' }>): Elements {
     if (start.kind !== 'literal') return this.#any(this.of(start).isNatural);
     const count = end.kind === 'literal' ? Math.ceil((end.value - start.value) / step) : mostNumbers + 1;
-    return count > mostNumbers ? this.#any(start.value >= 0) : this.#same(Array.from({ length: count }, (_, each) => start.value + each * step));
+    if (count > mostNumbers) return this.#any(start.value >= 0);
+    return this.#same(Array.from({ length: count }, (_, each) => start.value + each * step));
   }
 }
 
 /** Neighbours from an index on, as many as the type is wide. */
 export function widened(elements: Elements, width: number): Elements {
-  return { ...elements, of: elements.of.map((numbers) => numbers.flatMap((number) => Array.from({ length: width }, (_, each) => number + each))) };
+  const neighbours = (number: number): readonly number[] => Array.from({ length: width }, (_, each) => number + each);
+  return { ...elements, of: elements.of.map((numbers) => numbers.flatMap(neighbours)) };
 }

@@ -33,7 +33,8 @@ function valuesOf({ body }: Kernel): ReadonlyMap<VariableId, KernelExpression> {
 
 /** Whether all that reads a variable stands in branches where one of these conditions is true. */
 function isReadUnder(body: Body, id: VariableId, conditions: ReadonlySet<VariableId>): boolean {
-  const reads = (expression: KernelExpression): boolean => (expression.kind === 'variable' && expression.variable.id === id) || operandsOf(expression).some(reads);
+  const reads = (expression: KernelExpression): boolean =>
+    (expression.kind === 'variable' && expression.variable.id === id) || operandsOf(expression).some(reads);
   return body.every((statement) => {
     if (expressionsOf(statement).some(reads)) return false;
     const isGuard = statement.kind === 'if' && statement.condition.kind === 'variable' && conditions.has(statement.condition.variable.id);
