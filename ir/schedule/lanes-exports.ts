@@ -4,12 +4,11 @@
  * that all channels share (B, C) are staged there.
  */
 import { required } from '../../support/invariant.ts';
-import { add, compose, element, integer, multiply } from '../kernel/builder.ts';
+import { add, compose, element, integer } from '../kernel/builder.ts';
 import { f32, type KernelExpression, type RegisterArray, type SharedArray } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
-import { loadValue } from './access.ts';
 import { toReal } from './elementwise.ts';
-import { firstRow, overRows, overStaged, rowsAreUnrolled, vectorFor, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
+import { firstRow, keptPlace, loadStagedValue, overRows, overStaged, rowsAreUnrolled, vectorFor, type LanesFrame, type Placement, type Row, type Tile } from './lanes-frame.ts';
 import type { LanesPrefetch } from './lanes-prefetch.ts';
 import type { LanesTokens } from './lanes-tokens.ts';
 import type { RegionValues } from './region-values.ts';
@@ -91,11 +90,11 @@ export class LanesExports {
     const { frame: { builder, plan, request: { memory } }, frame, staged } = this.#request;
     if (staged.size === 0) return;
     builder.comment('values that all channels share');
-    overStaged(frame, tile, ({ pass, place, coordinates }) => {
+    overStaged(frame, tile, (at) => {
       for (const [id, array] of staged) {
         const operand = required(plan.op.operands[required(plan.parameters.get(id), 'parameter')], 'operand');
-        const value = ahead === null ? loadValue(builder, memory(operand), coordinates) : ahead.staged(id, pass);
-        builder.storeShared(array, add(multiply(tile.slot, integer(plan.innerCount)), place), toReal(value));
+        const value = ahead === null ? loadStagedValue(frame, memory(operand), at) : ahead.staged(id, at.pass);
+        builder.storeShared(array, keptPlace(frame, tile, at, array), toReal(value));
       }
     });
   }

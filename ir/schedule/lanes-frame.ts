@@ -5,10 +5,10 @@
  */
 import { invariant } from '../../support/invariant.ts';
 import {
-  add, binary, builtin, divide, integer, less, minimum, multiply, remainder, select, subtract, type KernelBuilder,
+  add, binary, builtin, divide, integer, less, minimum, multiply, remainder, select, splat, subtract, type KernelBuilder,
 } from '../kernel/builder.ts';
-import type { KernelExpression, VectorWidth } from '../kernel/nodes.ts';
-import { splitIndex, withCoordinates, type Coordinates } from './access.ts';
+import type { KernelExpression, SharedArray, VectorWidth } from '../kernel/nodes.ts';
+import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryReference } from './access.ts';
 import type { LanesParameters } from './parameters.ts';
 import type { RegionPlan } from './region-plan.ts';
 import { timeOfVisit, type ScanRequest } from './scan-request.ts';
@@ -238,31 +238,64 @@ export function overRows(frame: LanesFrame, tile: Tile, body: (row: Row) => void
   frame.builder.for('pass', { start: integer(0), end: integer(frame.rows), unroll: rowsAreUnrolled(frame) }, (pass) => body(rowOf(frame, tile, pass)));
 }
 
-/** A place of the tile's table token × inner axis, for values that all channels share. */
+/** A place of the tile's table token × inner axis, for values that all channels share: the first of the neighbours that a thread stages at once. */
 export type StagedPlace = { readonly pass: KernelExpression; readonly place: KernelExpression; readonly coordinates: Coordinates };
 
-/** Number of places of the table that a thread fills. */
+/** Neighbours of a value that all channels share which a thread stages at once. */
+export function stagedWidth({ staged }: LanesParameters): VectorWidth {
+  return staged ?? 1;
+}
+
+/** How often a thread fills places of the table. */
 export function stagedPasses({ plan, parameters }: LanesFrame): number {
-  return Math.ceil((parameters.tile * plan.innerCount) / cooperatorsOf(parameters));
+  return Math.ceil((parameters.tile * plan.innerCount) / (cooperatorsOf(parameters) * stagedWidth(parameters)));
+}
+
+/** Places behind a staged value's tables, for threads that would else have to skip a store. */
+export function sparePlaces(parameters: LanesParameters, innerCount: number): number {
+  if (parameters.staged === undefined) return 0;
+  const size = parameters.tile * innerCount;
+  const atOnce = cooperatorsOf(parameters) * parameters.staged;
+  return Math.ceil(size / atOnce) * atOnce - size;
+}
+
+/** A shared value at a place and its neighbours, from memory. */
+export function loadStagedValue({ builder, plan, parameters }: LanesFrame, reference: MemoryReference, { coordinates }: StagedPlace): KernelExpression {
+  const width = stagedWidth(parameters);
+  const axis = plan.inner.at(-1)?.name;
+  const value = loadValue(builder, reference, coordinates, axis === undefined ? null : { axis, width });
+  return value.type.width === width ? value : splat(value, width);
+}
+
+/** Where the shared array of a staged value keeps a place of the tile; one beyond the tile is kept at its end, behind all tables. */
+export function keptPlace({ plan, parameters }: LanesFrame, { slot }: Tile, { place }: StagedPlace, { length }: SharedArray): KernelExpression {
+  const kept = add(multiply(slot, integer(plan.innerCount)), place);
+  const spare = sparePlaces(parameters, plan.innerCount);
+  if (spare === 0) return kept;
+  const size = parameters.tile * plan.innerCount;
+  return select(less(place, integer(size)), kept, add(place, integer(length - spare - size)));
 }
 
 /** This thread's places in the table token × inner axis of the tile at `base`. */
 export function overStaged(frame: LanesFrame, tile: Tile, body: (at: StagedPlace) => void): void {
   const { builder, plan, parameters } = frame;
   const size = parameters.tile * plan.innerCount;
-  const threads = cooperatorsOf(parameters);
+  const width = stagedWidth(parameters);
+  const threads = cooperatorsOf(parameters) * width;
   const passes = stagedPasses(frame);
+  const isSpare = sparePlaces(parameters, plan.innerCount) > 0;
   builder.for('pass', { start: integer(0), end: integer(passes), unroll: passes <= 8 }, (pass) => {
-    const place = builder.let('place', add(multiply(pass, integer(threads)), cooperator(frame)));
+    const place = builder.let('place', add(multiply(pass, integer(threads)), multiply(cooperator(frame), integer(width))));
     const run = (): void => {
       const inner = builder.let('inner', remainder(place, integer(plan.innerCount)));
       const token = divide(place, integer(plan.innerCount));
-      const row = tile.isWhole ? token : minimum(token, subtract(tile.count, integer(1)));
+      const last = tile.isWhole ? integer(parameters.tile - 1) : subtract(tile.count, integer(1));
+      const row = tile.isWhole && !isSpare ? token : minimum(token, last);
       const time = timeOfVisit(builder, plan, builder.let('visit', add(tile.base, row)));
       const coordinates = withCoordinates(new Map(splitIndex(builder, inner, plan.inner)), [['batch', builtin('workgroup-y')], ['time', time]]);
       body({ pass, place, coordinates });
     };
-    if (size % threads === 0) run();
+    if (isSpare || size % threads === 0) run();
     else builder.if(less(place, integer(size)), run);
   });
 }

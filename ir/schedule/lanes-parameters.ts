@@ -6,7 +6,7 @@ import { liveInstructions } from '../passes/eliminate-dead.ts';
 import { required } from '../../support/invariant.ts';
 import type { ScanYield, ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
-import { channelsPerGroupOf, cooperatorsOf, rowsAreUnrolled, rowsPerThread } from './lanes-frame.ts';
+import { channelsPerGroupOf, cooperatorsOf, rowsAreUnrolled, rowsPerThread, sparePlaces } from './lanes-frame.ts';
 import { scalarsBehind, streamsBehind } from './lanes-prefetch.ts';
 import { suitsTileSums, tileSumsLength } from './lanes-tile-sums.ts';
 import type { LanesParameters, Machine } from './parameters.ts';
@@ -122,7 +122,9 @@ export type Filling = { readonly isCut: boolean; readonly batch: number | null }
 export function overlappedParametersFor(plan: RegionPlan, machine: Machine, base: LanesParameters, filling: Filling): LanesParameters | null {
   if (!phasesSuitOverlap(plan, base)) return null;
   const alone: LanesParameters = { ...base, lanes: base.lanes / 2, overlap: true };
-  const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size) => ({ ...alone, workgroupSize: size, helpers: size }));
+  // eight states per thread: two vectors
+  const isTyped = machine.typedShared === true && (plan.inner.at(-1)?.size ?? 1) % 4 === 0;
+  const helped = [2 * alone.workgroupSize, alone.workgroupSize].map((size): LanesParameters => ({ ...alone, workgroupSize: size, helpers: size, ...(isTyped ? { staged: 4 } : {}) }));
   const fits = (each: LanesParameters): boolean => lanesSharedBytes(plan, each) <= machine.sharedBytes;
   const suits = (each: LanesParameters): boolean => each.workgroupSize === alone.workgroupSize || hasLargeGroups(plan, machine, each, filling);
   const best = helped.find((each) => areHelpersLegal(plan, each, machine) && haveHelpersRoom(plan, each) && fits(each) && suits(each));
@@ -157,7 +159,7 @@ export function lanesSharedBytes(plan: RegionPlan, parameters: LanesParameters):
   const scalarTotals = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && each.sumOver.includes('time')).length;
   const scalarRows = plan.op.yields.filter((each) => !hasInnerAxis(plan, each.value) && isChannelSum(plan, each) && !each.sumOver.includes('time')).length;
   const tables = (exports.length + scalarRows) * tile * channels + staged.length * tile * plan.innerCount + sums.length * tile * (workgroupSize + 32) * parameters.channels;
-  const floats = tables * (parameters.overlap ? 2 : 1) + channelTable + exchange + totals * workgroupSize * steps + scalarTotals * cooperatorsOf(parameters);
+  const floats = tables * (parameters.overlap ? 2 : 1) + staged.length * sparePlaces(parameters, plan.innerCount) + channelTable + exchange + totals * workgroupSize * steps + scalarTotals * cooperatorsOf(parameters);
   return 4 * floats;
 }
 

@@ -5,11 +5,11 @@
  */
 import { required } from '../../support/invariant.ts';
 import { element, integer, loadEarly } from '../kernel/builder.ts';
-import type { KernelExpression, RegisterArray } from '../kernel/nodes.ts';
+import { withWidth, type KernelExpression, type RegisterArray, type VectorWidth } from '../kernel/nodes.ts';
 import type { ValueId } from '../tensor/ops.ts';
 import { operandsOf } from '../tensor/walk.ts';
 import { loadValue, withCoordinates } from './access.ts';
-import { overRows, overStaged, stagedPasses, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
+import { loadStagedValue, overRows, overStaged, stagedPasses, stagedWidth, type LanesFrame, type Placement, type Tile } from './lanes-frame.ts';
 import { hasInnerAxis, variesInTime, type RegionPlan } from './region-plan.ts';
 
 /** Values per token and channel that the computation of `roots` reads, the roots among them, short of `known` ones. */
@@ -74,13 +74,13 @@ export class LanesPrefetch {
     const { frame, early, late, staged, isOverlapped } = request;
     for (const id of new Set([...early, ...(isOverlapped === true ? [] : late)])) this.#next.set(id, this.#declare(id, 'next', frame.rows));
     for (const id of late) this.#held.set(id, this.#declare(id, 'held', frame.rows));
-    for (const id of staged) this.#staged.set(id, this.#declare(id, 'next', stagedPasses(frame)));
+    for (const id of staged) this.#staged.set(id, this.#declare(id, 'next', stagedPasses(frame), stagedWidth(frame.parameters)));
   }
 
-  #declare(id: ValueId, suffix: string, length: number): RegisterArray {
+  #declare(id: ValueId, suffix: string, length: number, width: VectorWidth = 1): RegisterArray {
     const { builder, plan } = this.#request.frame;
     const probe = loadValue(builder, this.#memory(id), this.#probeCoordinates(id));
-    return builder.array(`${required(plan.names.get(id), 'name')}_${suffix}`, probe.type, length);
+    return builder.array(`${required(plan.names.get(id), 'name')}_${suffix}`, withWidth(probe.type, width), length);
   }
 
   /** Any coordinates: only the type of the load is wanted. */
@@ -150,8 +150,8 @@ export class LanesPrefetch {
   loadStaged(base: KernelExpression): void {
     const { frame, frame: { builder } } = this.#request;
     if (this.#staged.size === 0) return;
-    overStaged(frame, this.#wholeTile(base), ({ pass, coordinates }) => {
-      for (const [id, array] of this.#staged) builder.setElement(array, pass, loadEarly(loadValue(builder, this.#memory(id), coordinates)));
+    overStaged(frame, this.#wholeTile(base), (at) => {
+      for (const [id, array] of this.#staged) builder.setElement(array, at.pass, loadEarly(loadStagedValue(frame, this.#memory(id), at)));
     });
   }
 

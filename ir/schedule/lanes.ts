@@ -25,7 +25,7 @@ import { loadValue, splitIndex, withCoordinates, type Coordinates, type MemoryRe
 import { startDecayTotal } from './decay-total.ts';
 import { LanesExports } from './lanes-exports.ts';
 import {
-  both, channelOf, cooperator, guard, helps, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, type LanesFrame, type Placement, type Range, type Tile, walker, walks,
+  both, channelOf, cooperator, guard, helps, makeFrame, orZero, overTiles, partialPlane, placeChannel, rowsAreUnrolled, sparePlaces, type LanesFrame, type Placement, type Range, type Tile, walker, walks,
 } from './lanes-frame.ts';
 import { overlapPhases } from './lanes-overlap.ts';
 import { lanesGroups, phasesMayOverlap, sharedValuesOf } from './lanes-parameters.ts';
@@ -149,7 +149,7 @@ class LanesEmission {
     this.#cooperative.place(shared.coordinates);
     const rows = tile * this.#slots();
     for (const id of this.#exports) this.#exported.set(id, builder.shared(this.#nameOf(id), f32, rows * this.#channelsPerGroup));
-    for (const id of this.#staged) this.#stagedArrays.set(id, builder.shared(this.#nameOf(id), f32, rows * plan.innerCount));
+    for (const id of this.#staged) this.#stagedArrays.set(id, builder.shared(this.#nameOf(id), f32, rows * plan.innerCount + sparePlaces(this.#parameters, plan.innerCount)));
     this.#thread.prepareFixed(this.#passes());
     this.#prepareCooperative();
     const state = this.#thread.makeState(plan.recurrence, (part, lane, site) => this.#initialState(part, lane, site));

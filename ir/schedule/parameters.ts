@@ -14,6 +14,8 @@ export type Machine = {
   readonly residentSharedBytes?: number;
   /** number of neighbouring threads that exchange registers directly; 1 for none */
   readonly shuffleWidth: number;
+  /** shared memory is read in vectors only where it is written in vectors too */
+  readonly typedShared?: true;
   /** threads that fill the machine; time is cut when batch × channels gives fewer */
   readonly fillingThreads: number;
   /** processors that run workgroups, where that is known */
@@ -51,6 +53,8 @@ export type LanesParameters = {
   readonly overlap: boolean;
   /** with `overlap`: threads of the workgroup beside those of the recurrence, which do the first and last phases for them; 0 if all threads do everything */
   readonly helpers: number;
+  /** neighbours of a value common to all channels that a thread loads and stores at once, without a branch; absent: one */
+  readonly staged?: VectorWidth;
 };
 
 /** `blocks`: time-invariant recurrences, several tokens at a time; threads of a workgroup share channels. */

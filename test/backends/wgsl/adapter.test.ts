@@ -1,20 +1,28 @@
 /** Artifacts for one device: what its limits allow is used and asked for, and residency chooses smaller tables. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { compileSpec } from '../../../backends/compile.ts';
+import { compileSpec, type CompileResult } from '../../../backends/compile.ts';
 import type { Manifest } from '../../../backends/artifact.ts';
 import { wgslOptionsFor } from '../../../backends/wgsl/adapter.ts';
+import { raiseKernel } from '../../../backends/wgsl/raise.ts';
 import { defaultWgslTarget } from '../../../backends/wgsl/target.ts';
 import { loadLayer } from '../../../dsl/index.ts';
+import { interpretPlan } from '../../../ir/kernel/interpret.ts';
 import { required } from '../../../support/invariant.ts';
+import { evaluateSize } from '../../../support/size.ts';
+import { relativeError } from '../../support/compiled-case.ts';
 
 const narrow = { maxStorageBuffersPerShaderStage: 10, maxComputeWorkgroupStorageSize: 32768, maxComputeInvocationsPerWorkgroup: 1024, subgroupMinSize: 4 };
 const wide = { ...narrow, maxStorageBuffersPerShaderStage: 16, maxComputeWorkgroupStorageSize: 49152, subgroupMinSize: 32 };
 
-function compile(file: string, sizes: Readonly<Record<string, number>>, details: Readonly<Record<string, string | number>>): Manifest {
+function compileAll(file: string, sizes: Readonly<Record<string, number>>, details: Readonly<Record<string, string | number>>): CompileResult {
   const text = readFileSync(new URL(`../../../examples/${file}`, import.meta.url), 'utf8');
   const { spec } = loadLayer({ name: file, text }, null, { sizes: new Map(Object.entries(sizes)) });
-  return compileSpec(required(spec, file), { target: 'wgsl', ...wgslOptionsFor(details) }).artifact.manifest;
+  return compileSpec(required(spec, file), { target: 'wgsl', ...wgslOptionsFor(details) });
+}
+
+function compile(file: string, sizes: Readonly<Record<string, number>>, details: Readonly<Record<string, string | number>>): Manifest {
+  return compileAll(file, sizes, details).artifact.manifest;
 }
 
 function chosen(manifest: Manifest, entry: string): string {
@@ -49,8 +57,31 @@ describe('an artifact for a device', () => {
     expect(Math.min(...threads)).toBeGreaterThanOrEqual(256);
   });
 
+  it('stages what all channels share in vectors beside helpers, as it is read', () => {
+    const manifest = compile('s6.ssm', { D: 2048, N: 16 }, wide);
+    expect(chosen(manifest, 'forward')).toContain('staged 4');
+  });
+
   it('gives threads one channel where tables for two would leave a processor with one workgroup', () => {
     expect(chosen(compile('s6.ssm', { D: 2048, N: 16 }, wide), 'backward')).toContain('channels 1');
     expect(chosen(compile('s6.ssm', { D: 2048, N: 16 }, { ...wide, maxComputeWorkgroupStorageSize: 98304 }), 'backward')).toContain('channels 2');
+  });
+
+  it.each([['s6.ssm', { D: 64, N: 16 }], ['s4d.ssm', { D: 16, N: 32 }]] as const)('computes the same after the rewrites for WGSL (%s)', (file, axes) => {
+    const { plans } = compileAll(file, axes, wide);
+    const { wgsl } = wgslOptionsFor(wide);
+    const plan = required(plans.find((each) => each.entry === 'forwardSaved'), 'forwardSaved');
+    const sizes = { batch: 1, length: 43 };
+    const given = new Map(plan.tensors.filter((each) => ['input', 'param', 'initial'].includes(each.role)).map(({ name, dims }, tensor) => {
+      const count = dims.reduce<number>((product, each) => product * evaluateSize(each, sizes), 1);
+      return [name, Float64Array.from({ length: count }, (_, at) => Math.sin(at * 0.37 + tensor))] as const;
+    }));
+    const before = interpretPlan(plan, sizes, given, { rounding: 'f64' }).tensors;
+    const raised = { ...plan, kernels: plan.kernels.map((each) => raiseKernel(each, wgsl)) };
+    const after = interpretPlan(raised, sizes, given, { rounding: 'f64', order: 'shuffled' }).tensors;
+    for (const { name, role } of plan.tensors) {
+      if (role === 'scratch') continue;
+      expect(relativeError(required(after.get(name), name), required(before.get(name), name)), name).toBeLessThan(1e-6);
+    }
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Schedule `lanes` with overlapping phases against the plain one (one thread per channel, one token after
  * another) in the sanitizing interpreter of Kernel IR, which reports races and unwritten reads: whole and
- * cut tiles, one tile only, helpers, channels that do not fill a group, pieces of time, checkpoints inside tiles.
+ * cut tiles, one tile only, helpers, values staged in vectors, channels that do not fill a group, pieces of time, checkpoints inside tiles.
  */
 import { describe, expect, it } from 'vitest';
 import { phasesMayOverlap } from '../../../ir/schedule/lanes-parameters.ts';
@@ -63,6 +63,11 @@ const cases: readonly Case[] = [
   ['gated', few, { length: 61, pieceLength: 16 }],
   ['odd', { ...few, tile: 16 }, { length: 47 }],
   ['gated', uneven, { length: 67 }],
+  ['gated', { ...overlapped(2, 1, 8, 32), staged: 4 }, { length: 43 }],
+  ['gated', { ...overlapped(4, 1, 8, 16), staged: 4 }, { length: 3 }],
+  ['gated', { ...overlapped(4, 1, 8, 32), staged: 4 }, { length: 61, pieceLength: 16 }],
+  ['odd', { ...few, staged: 2 }, { length: 41 }],
+  ['exported', { ...overlapped(4, 1, 8), staged: 4 }, { length: 25 }],
 ];
 
 /** The same for scans that replay their history, whose phases do not overlap. */
