@@ -94,10 +94,13 @@ function costOf(plan: RegionPlan, shape: BlocksShape, { lanes, block }: BlocksPa
   return (plan.innerCount * shape.parts * shape.jumps) / block + (block + 1) / 2 + 2.5 * lanes;
 }
 
-/** Threads at once below which a processor waits more than it computes (measured on Hopper, where shared memory allowed no more: 128 instead of 256 took a tenth longer). */
+/**
+ * Threads that a processor must run at once for blocks to pay (measured on Hopper, S4D forward: with 256 a tenth
+ * faster than schedule lanes, with 192 a tenth slower, with 64 half as fast).
+ */
 const leastResident = 256;
 
-function keepBusy(plan: RegionPlan, shape: BlocksShape, parameters: BlocksParameters, machine: Machine): boolean {
+function keepsBusy(plan: RegionPlan, shape: BlocksShape, parameters: BlocksParameters, machine: Machine): boolean {
   return residentWorkgroups(machine, sharedBytesFor(plan, shape, parameters)) * parameters.workgroupSize >= leastResident;
 }
 
@@ -107,6 +110,6 @@ export function blocksParametersFor(plan: RegionPlan, machine: Machine, interval
   if (shape === null) return null;
   const all = [8, 4].flatMap((block) => [1, 2, 4, 8, 16, 32].flatMap((lanes) => [64, 32].map((workgroupSize): BlocksParameters => ({ kind: 'blocks', workgroupSize, lanes, block }))));
   const legal = all.filter((each) => each.lanes * each.block >= leastTile && fits(plan, shape, each, machine, interval));
-  const busy = legal.filter((each) => keepBusy(plan, shape, each, machine));
-  return (busy.length > 0 ? busy : legal).reduce<BlocksParameters | null>((best, each) => (best !== null && costOf(plan, shape, best) <= costOf(plan, shape, each) ? best : each), null);
+  const busy = legal.filter((each) => keepsBusy(plan, shape, each, machine));
+  return busy.reduce<BlocksParameters | null>((best, each) => (best !== null && costOf(plan, shape, best) <= costOf(plan, shape, each) ? best : each), null);
 }

@@ -55,6 +55,8 @@ describe('an artifact for a device', () => {
     const threads = manifest.entries.filter((each) => each.name !== 'step').flatMap((each) => each.dispatches)
       .filter((each) => each.sharedBytes > 0).map((each) => Math.floor(wide.maxComputeWorkgroupStorageSize / each.sharedBytes) * each.workgroupSize);
     expect(Math.min(...threads)).toBeGreaterThanOrEqual(256);
+    // 64 states: tables of every choice leave a processor too few threads
+    expect(chosen(compile('dss.ssm', { D: 256, N: 64 }, wide), 'forward')).toMatch(/^lanes\(/);
   });
 
   it('stages what all channels share in vectors beside helpers, as it is read', () => {
