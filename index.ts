@@ -12,6 +12,7 @@ import { hasErrors, SsmError, type Diagnostic } from './support/diagnostic.ts';
 
 export type { Manifest, TargetName } from './backends/artifact.ts';
 export { compileSpec, type CompileOptions, type CompileResult } from './backends/compile.ts';
+export { wgslOptionsFor, type WgslDeviceOptions } from './backends/wgsl/adapter.ts';
 export type { LayerSource } from './dsl/builder/index.ts';
 export type { LayerSpec } from './dsl/spec.ts';
 export { initialParameters } from './ir/initial/index.ts';

@@ -1,7 +1,7 @@
 /**
  * Workgroup arrays of scalars that a kernel only writes in vectors of one width, as arrays of vectors:
  * WGSL cannot take several neighbours of an array of scalars at once, and a driver that is given four
- * scalar accesses does not always join them (measured on Hopper: a fifth of a forward scan). Where the
+ * scalar accesses does not always join them (measured on Hopper: a quarter of a forward scan). Where the
  * kernel reads a scalar of such an array it takes the vector and selects. Arrays with scalar writes stay:
  * in WGSL a write to a component may write the whole vector, over what other invocations put there.
  */
