@@ -31,7 +31,7 @@ export function wgslOptionsFor(details: Readonly<Record<string, string | number>
     invocations: detail(details, 'maxComputeInvocationsPerWorkgroup', defaultWgslTarget.invocations),
     subgroups: isWide ? 'at-least-32' : 'none',
   };
-  // what a device with wide subgroups grants one workgroup is what a processor has for all (NVIDIA's Vulkan driver shares out 48 KB; AMD and Apple have no more)
+  // NVIDIA's Vulkan driver has no more for all workgroups of a processor than it grants one (48 KB); where others have, tables are smaller than need be
   const wide = { shuffleWidth: 32, keptNumbers, residentSharedBytes: wgsl.sharedBytes };
   return { wgsl, machine: { ...machines.wgsl, maximumWorkgroup: wgsl.invocations, sharedBytes: wgsl.sharedBytes, ...(isWide ? wide : {}) } };
 }

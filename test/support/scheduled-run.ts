@@ -6,8 +6,27 @@ import { planSpec, type CompileOptions } from '../../backends/compile.ts';
 import { loadLayer } from '../../dsl/index.ts';
 import type { LayerSpec } from '../../dsl/spec.ts';
 import { interpretPlan } from '../../ir/kernel/interpret.ts';
+import type { ScanParameters } from '../../ir/schedule/parameters.ts';
 import { required } from '../../support/invariant.ts';
 import { evaluateSize, type RunSizes } from '../../support/size.ts';
+
+/** One thread per channel, one token after another: what other schedules are compared with. */
+export const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+
+/** A selective scan of eight states with a result of your own. */
+export function selectiveText(channels: number, result: string): string {
+  return `layer S(D = ${channels}, N = 8) {
+  input u[D], delta[D], B[N], C[N], z[D]
+  param a[D, N] = log(1 + iota(N))
+  let dt = softplus(delta)
+  selective dt, B, C
+  state x[D, N] {
+    dx/dt = -exp(a) * x + B * u
+    discretize zoh(dt), input euler
+  }
+  output y[D] = ${result}
+}`;
+}
 
 /** The layer of a text. */
 export function specOf(text: string): LayerSpec {

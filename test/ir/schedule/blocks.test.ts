@@ -6,13 +6,11 @@
 import { describe, expect, it } from 'vitest';
 import { compileSpec } from '../../../backends/compile.ts';
 import { blockFormOf } from '../../../ir/schedule/blocks-form.ts';
-import type { BlocksParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import type { BlocksParameters } from '../../../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../../../ir/schedule/region-plan.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
-import { runAll, specOf } from '../../support/scheduled-run.ts';
-
-const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+import { plain, runAll, specOf } from '../../support/scheduled-run.ts';
 
 function blocks(lanes: number, workgroupSize: number, block: number): BlocksParameters {
   return { kind: 'blocks', lanes, workgroupSize, block };

@@ -5,28 +5,16 @@
  * with the plain schedule in the sanitizing interpreter, which reports races and unwritten reads.
  */
 import { describe, expect, it } from 'vitest';
-import type { LanesParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import type { LanesParameters } from '../../../ir/schedule/parameters.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
-import { runAll, specOf } from '../../support/scheduled-run.ts';
-
-const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+import { plain, runAll, selectiveText, specOf } from '../../support/scheduled-run.ts';
 
 function lanesOf(channelSums: LanesParameters['channelSums'], lanes: number, channels: 1 | 2, workgroupSize = 32): LanesParameters {
   return { kind: 'lanes', workgroupSize, lanes, channels, tile: 4, channelSums, prefetch: channelSums !== 'shared', overlap: false, helpers: 0 };
 }
 
-const selective = (channels: number): string => `layer S(D = ${channels}, N = 8) {
-  input u[D], delta[D], B[N], C[N], z[D]
-  param a[D, N] = log(1 + iota(N))
-  let dt = softplus(delta)
-  selective dt, B, C
-  state x[D, N] {
-    dx/dt = -exp(a) * x + B * u
-    discretize zoh(dt), input euler
-  }
-  output y[D] = sum[N](C * x) * silu(z)
-}`;
+const gated = (channels: number): string => selectiveText(channels, 'sum[N](C * x) * silu(z)');
 
 const outer = `layer T(D = 4, K = 2, N = 4) {
   input u[D], gate[D], B[K, N], C[K, N]
@@ -36,7 +24,7 @@ const outer = `layer T(D = 4, K = 2, N = 4) {
   output y[D] = sum[K, N](C * x)
 }`;
 
-const layers: Readonly<Record<string, string>> = { even: selective(16), odd: selective(13), one: selective(1).replace('C * x', 'x'), outer };
+const layers: Readonly<Record<string, string>> = { even: gated(16), odd: gated(13), one: selectiveText(1, 'sum[N](x) * silu(z)'), outer };
 
 type Case = readonly [string, LanesParameters, { readonly length: number; readonly pieceLength?: number }];
 

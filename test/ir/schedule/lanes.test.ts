@@ -6,14 +6,12 @@
 import { describe, expect, it } from 'vitest';
 import { phasesMayOverlap } from '../../../ir/schedule/lanes-parameters.ts';
 import { affordableStreams } from '../../../ir/schedule/lanes-prefetch.ts';
-import type { LanesParameters, ScanParameters } from '../../../ir/schedule/parameters.ts';
+import type { LanesParameters } from '../../../ir/schedule/parameters.ts';
 import type { RegionPlan } from '../../../ir/schedule/region-plan.ts';
 import type { ValueId } from '../../../ir/tensor/ops.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
-import { runAll, specOf } from '../../support/scheduled-run.ts';
-
-const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+import { plain, runAll, selectiveText, specOf } from '../../support/scheduled-run.ts';
 
 function overlapped(lanes: number, channels: 1 | 2, tile: number, helpers = 0): LanesParameters {
   return { kind: 'lanes', workgroupSize: 32, lanes, channels, tile, channelSums: 'shuffle', prefetch: true, overlap: true, helpers };
@@ -23,22 +21,10 @@ function overlapped(lanes: number, channels: 1 | 2, tile: number, helpers = 0): 
 const few: LanesParameters = { ...overlapped(4, 1, 8, 48), workgroupSize: 24 };
 const uneven: LanesParameters = { ...overlapped(4, 1, 24, 36), workgroupSize: 48 };
 
-const selective = (channels: number, result: string): string => `layer S(D = ${channels}, N = 8) {
-  input u[D], delta[D], B[N], C[N], z[D]
-  param a[D, N] = log(1 + iota(N))
-  let dt = softplus(delta)
-  selective dt, B, C
-  state x[D, N] {
-    dx/dt = -exp(a) * x + B * u
-    discretize zoh(dt), input euler
-  }
-  output y[D] = ${result}
-}`;
-
 const layers: Readonly<Record<string, string>> = {
-  gated: selective(16, '(sum[N](C * x) + u) * silu(z)'),
-  odd: selective(13, 'sum[N](C * x)'),
-  exported: selective(16, 'sum[N](C * x) * dt'),
+  gated: selectiveText(16, '(sum[N](C * x) + u) * silu(z)'),
+  odd: selectiveText(13, 'sum[N](C * x)'),
+  exported: selectiveText(16, 'sum[N](C * x) * dt'),
 };
 
 type Case = readonly [string, LanesParameters, { readonly length: number; readonly pieceLength?: number }];

@@ -7,12 +7,10 @@
 import { describe, expect, it } from 'vitest';
 import { compileSpec } from '../../../backends/compile.ts';
 import { isSegmentable } from '../../../ir/schedule/segments-parameters.ts';
-import type { ScanParameters, SegmentsParameters } from '../../../ir/schedule/parameters.ts';
+import type { SegmentsParameters } from '../../../ir/schedule/parameters.ts';
 import { required } from '../../../support/invariant.ts';
 import { relativeError } from '../../support/compiled-case.ts';
-import { runAll, specOf } from '../../support/scheduled-run.ts';
-
-const plain: ScanParameters = { kind: 'sequential', workgroupSize: 4, lanes: 1, innerWidth: 1, groupChannels: 1 };
+import { plain, runAll, specOf } from '../../support/scheduled-run.ts';
 
 function segments(lanes: 1 | 2 | 4, workgroupSize: number, count: number, tokens: number, prefetch = false): SegmentsParameters {
   return { kind: 'segments', lanes, workgroupSize, segments: count, tokens, prefetch };
